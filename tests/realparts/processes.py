@@ -1,0 +1,85 @@
+"""Processes that outlive the command which started them: remembered by process id, stopped by it.
+
+A process is known by a name within a state directory, which holds `<name>.pid` and `<name>.log`.
+Called by control_plane.py, engine.py and ways_in.py.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+def start(
+    name: str, command: Sequence[str | Path], state: Path, *, env: Mapping[str, str] | None = None
+) -> int:
+    """Start a process in a session of its own, with its output in a log file, and return its id."""
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / f"{name}.log").open("ab") as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, start_new_session=True
+        )
+    # The start time tells our process from a later one that was given the same id.
+    (state / f"{name}.pid").write_text(f"{process.pid} {_started_at(process.pid)}\n")
+    return process.pid
+
+
+def pid_of(name: str, state: Path) -> int | None:
+    """Return the id of the named process if it still runs, otherwise None."""
+    try:
+        pid, started_at = (state / f"{name}.pid").read_text().split()
+    except (FileNotFoundError, ValueError):
+        return None
+    return int(pid) if _started_at(int(pid)) == started_at else None
+
+
+def stop(name: str, state: Path, *, seconds: float = 20.0) -> None:
+    """Stop the named process: SIGTERM, then SIGKILL after the given time. Not running is no error."""
+    for signal_number, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, 10.0)):
+        pid = pid_of(name, state)
+        if pid is None:
+            break
+        os.kill(pid, signal_number)
+        deadline = time.monotonic() + patience
+        while pid_of(name, state) is not None and time.monotonic() < deadline:
+            _reap(pid)
+            time.sleep(0.05)
+    (state / f"{name}.pid").unlink(missing_ok=True)
+
+
+def log_tail(name: str, state: Path, lines: int = 15) -> str:
+    """Return the last lines of the named process's log."""
+    try:
+        return "\n".join((state / f"{name}.log").read_text(errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return "(no log)"
+
+
+def free_port() -> int:
+    """Return a TCP port of the loopback address that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _started_at(pid: int) -> str | None:
+    """Return the start time of a live process in clock ticks since boot (proc(5), field 22), else None."""
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if after_name[0] == "Z" else after_name[19]
+
+
+def _reap(pid: int) -> None:
+    """Collect the process if it is our own child, so that it does not stay as a zombie."""
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        pass
