@@ -6,13 +6,20 @@ Called by control_plane.py, engine.py and ways_in.py.
 
 from __future__ import annotations
 
+import fcntl
 import os
+import random
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+# Below the range from which Linux takes ports for outgoing connections (32768 and up). From within it a client
+# may be given the port of a server that is down for a moment, or end up connected to itself while it retries.
+SERVER_PORTS = range(20000, 32768)
 
 
 def start(
@@ -62,10 +69,28 @@ def log_tail(name: str, state: Path, lines: int = 15) -> str:
 
 def free_port() -> int:
     """Return a TCP port of the loopback address that nobody listens on at this moment."""
+    return next(port for port in random.sample(SERVER_PORTS, len(SERVER_PORTS)) if is_free(port))
+
+
+def is_free(port: int) -> bool:
+    """Say whether a server could listen on this TCP port of the loopback address at this moment."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        # As servers do: a connection that is only closing does not keep the port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+@contextmanager
+def exclusively(lock: Path) -> Iterator[None]:
+    """Hold a lock file, so that a second command waits until the first has finished; freed when it dies."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _started_at(pid: int) -> str | None:
