@@ -1,0 +1,72 @@
+"""Images without a registry: a small one for test services, base images, and the project's own.
+
+What cannot be pulled is made from Debian packages under the same name and labelled as a stand-in.
+Called by the command line and the fixtures of tests/conftest.py.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import tempfile
+from pathlib import Path
+
+from realparts import cache
+from realparts.debian import unpack_from_suite
+from realparts.engine import Engine
+from realparts.steps import run, step
+
+SMALL_IMAGE = "compose-backup-busybox:test"
+STAND_IN = "LABEL compose-backup.stand-in=true"
+
+
+def small_image(engine: Engine) -> str:
+    """Return the name of an image of 2 MB with a shell and the usual small programs, made once."""
+    if not image_id(engine, SMALL_IMAGE):
+        with step(f"make the image {SMALL_IMAGE}"):
+            tree = unpack_from_suite("trixie", ["busybox-static"], cache.root() / "debian")
+            tar = _busybox_tar(next(tree.rglob("bin/busybox")))
+            engine.docker(
+                "import", "--change", 'CMD ["sh"]', "--change", STAND_IN, "-", SMALL_IMAGE, stdin=tar
+            )
+    return SMALL_IMAGE
+
+
+def image_id(engine: Engine, image: str) -> str:
+    """Return the image's id, empty when the engine does not have it."""
+    return engine.docker("image", "inspect", "--format", "{{.Id}}", image, check=False)
+
+
+def copy(image: str, origin: Engine, target: Engine) -> None:
+    """Copy an image to another engine unless it has the very same."""
+    if image_id(origin, image) == image_id(target, image):
+        return
+    title = f"copy the image {image} to {target.docker_host}"
+    with step(title), tempfile.TemporaryDirectory() as scratch:
+        archive = Path(scratch) / "image.tar"
+        origin.docker("save", "--output", archive, image)
+        target.docker("load", "--input", archive)
+
+
+def _busybox_tar(busybox: Path) -> bytes:
+    """Return a root file system: busybox, one link for each of its programs, and two users."""
+    applets = run("list applets", [busybox, "--list"], remedy="the package is damaged").decode().split()
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        for directory, mode in {"bin": 0o755, "etc": 0o755, "root": 0o700, "tmp": 0o1777}.items():
+            _add(tar, directory, mode=mode, type=tarfile.DIRTYPE)
+        _add(tar, "bin/busybox", busybox.read_bytes(), mode=0o755)
+        _add(tar, "etc/passwd", b"root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/tmp:/bin/sh\n")
+        _add(tar, "etc/group", b"root:x:0:\nnogroup:x:65534:\n")
+        for applet in set(applets) - {"busybox"}:
+            _add(tar, f"bin/{applet}", type=tarfile.SYMTYPE, linkname="busybox")
+    return content.getvalue()
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes = b"", **attributes: object) -> None:
+    """Add an entry that belongs to root and is the same on every machine."""
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(content), 0o644
+    for attribute, value in attributes.items():
+        setattr(entry, attribute, value)
+    tar.addfile(entry, io.BytesIO(content))
