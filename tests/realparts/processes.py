@@ -14,11 +14,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-# Below the range from which Linux takes ports for outgoing connections (32768 and up). From within it a client
-# may be given the port of a server that is down for a moment, or end up connected to itself while it retries.
+# Below the range from which Linux takes ports for outgoing connections (32768 and up). From within it a
+# client may be given the port of a server that is down, or end up connected to itself while it retries.
 SERVER_PORTS = range(20000, 32768)
 
 
@@ -47,15 +47,13 @@ def pid_of(name: str, state: Path) -> int | None:
 
 def stop(name: str, state: Path, *, seconds: float = 20.0) -> None:
     """Stop the named process: SIGTERM, then SIGKILL after the given time. Not running is no error."""
-    for signal_number, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, 10.0)):
-        pid = pid_of(name, state)
-        if pid is None:
-            break
-        os.kill(pid, signal_number)
-        deadline = time.monotonic() + patience
-        while pid_of(name, state) is not None and time.monotonic() < deadline:
-            _reap(pid)
-            time.sleep(0.05)
+    _signal(name, state, signal.SIGTERM, seconds)
+    kill(name, state)
+
+
+def kill(name: str, state: Path) -> None:
+    """End the named process at once (SIGKILL), as a crash would. Not running is no error."""
+    _signal(name, state, signal.SIGKILL, 10.0)
     (state / f"{name}.pid").unlink(missing_ok=True)
 
 
@@ -102,9 +100,19 @@ def _started_at(pid: int) -> str | None:
     return None if after_name[0] == "Z" else after_name[19]
 
 
+def _signal(name: str, state: Path, signal_number: signal.Signals, patience: float) -> None:
+    """Send a signal to the named process, if it runs, and wait the given seconds for its end."""
+    pid = pid_of(name, state)
+    if pid is None:
+        return
+    os.kill(pid, signal_number)
+    deadline = time.monotonic() + patience
+    while pid_of(name, state) is not None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    _reap(pid)
+
+
 def _reap(pid: int) -> None:
     """Collect the process if it is our own child, so that it does not stay as a zombie."""
-    try:
+    with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass
