@@ -1,0 +1,1 @@
+"""The programs that archive. Called by agent/backup.py, restore.py, probe.py and catalog.py."""
