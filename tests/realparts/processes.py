@@ -97,7 +97,9 @@ def _started_at(pid: int) -> str | None:
         after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return None if after_name[0] == "Z" else after_name[19]
+    state, threads, started_at = after_name[0], int(after_name[17]), after_name[19]
+    # The main thread may be a zombie while others still hold the process's ports and files.
+    return None if state == "Z" and threads <= 1 else started_at
 
 
 def _signal(name: str, state: Path, signal_number: signal.Signals, patience: float) -> None:
