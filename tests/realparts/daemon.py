@@ -106,9 +106,7 @@ class Daemon:
         install("iproute2")
         self._add_network()
         self.runtime.mkdir(parents=True, exist_ok=True)
-        # A socket file left by a killed daemon would look like one that is about to answer.
-        self.socket.unlink(missing_ok=True)
-        (self.runtime / "pid").unlink(missing_ok=True)
+        self._forget_dead()
         path = f"{os.environ.get('PATH', '')}:{SYSTEM_PATHS}"
         processes.start("dockerd", self._command(path), self.state, env=os.environ | {"PATH": path})
 
@@ -138,12 +136,20 @@ class Daemon:
         return f"read {self.state / 'dockerd.log'}; dockerd needs root, cgroups and iptables"
 
     def _has_orphans(self) -> bool:
-        """Say whether a containerd outlived a killed daemon, and maybe containers with it."""
-        try:
-            pid = int((self.runtime / "exec/containerd/containerd.pid").read_text())
-            return "containerd" in Path(f"/proc/{pid}/comm").read_text()
-        except (OSError, ValueError):
-            return False
+        """Say whether containers outlived a killed daemon: each has a shim that names our namespace."""
+        ours = b"\0-namespace\0%b\0" % self.bridge.encode()
+        return any(ours in _read(process / "cmdline") for process in Path("/proc").glob("[0-9]*"))
+
+    def _forget_dead(self) -> None:
+        """Remove what a killed daemon left and what would look alive to the next one.
+
+        A containerd that died with its daemon but was not collected yet by process 1 counts as running.
+        """
+        self.socket.unlink(missing_ok=True)
+        (self.runtime / "pid").unlink(missing_ok=True)
+        containerd = self.runtime / "exec/containerd/containerd.pid"
+        if not Path("/proc", _read(containerd).decode().strip() or "none", "exe").exists():
+            containerd.unlink(missing_ok=True)
 
     def _stop_containers(self) -> None:
         """Stop the containers, which outlive a stopped daemon just as they outlive a killed one."""
@@ -182,6 +188,14 @@ def answers(docker_host: str) -> bool:
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return False
     return asked.returncode == 0
+
+
+def _read(file: Path) -> bytes:
+    """Return a file's content, nothing when it is not there (any more)."""
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
 
 
 def _unmount_below(directory: Path) -> None:
