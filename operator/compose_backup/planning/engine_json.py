@@ -1,0 +1,86 @@
+"""Docker's JSON, as its API answers, turned into facts; nothing is asked here.
+
+Shapes after the Engine API reference (API 1.41: VolumeList, VolumeInspect, ContainerList, ContainerInspect): maps and
+lists may be null, names of containers start with a slash, and only inspect tells when a container was started.
+Called by gateways/docker_host.py and agent/quiesce.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from compose_backup.planning.facts import Container, Mount, Volume
+
+Json = Mapping[str, Any]
+
+NEVER_STARTED = "0001-01-01T00:00:00Z"
+
+
+def volume(document: Json) -> Volume:
+    """Return the volume of one VolumeInspect answer, or of one entry of VolumeList."""
+    return Volume(
+        name=document["Name"],
+        driver=document.get("Driver") or "local",
+        options=dict(document.get("Options") or {}),
+        labels=dict(document.get("Labels") or {}),
+    )
+
+
+def volumes(answer: Json) -> tuple[Volume, ...]:
+    """Return the volumes of a VolumeList answer, by name."""
+    found = (volume(entry) for entry in answer.get("Volumes") or ())
+    return tuple(sorted(found, key=lambda one: one.name))
+
+
+def listed_container(entry: Json) -> Container:
+    """Return the container of one entry of ContainerList; when it was started is not in there."""
+    return Container(
+        id=entry["Id"],
+        name=_name_of(entry),
+        image=entry.get("Image") or "",
+        state=entry.get("State") or "",
+        labels=dict(entry.get("Labels") or {}),
+        mounts=_mounts(entry),
+    )
+
+
+def listed_containers(answer: list[Json]) -> tuple[Container, ...]:
+    """Return the containers of a ContainerList answer, by name."""
+    return tuple(sorted((listed_container(entry) for entry in answer), key=lambda one: one.name))
+
+
+def inspected_container(document: Json) -> Container:
+    """Return the container of one ContainerInspect answer."""
+    config = document.get("Config") or {}
+    state = document.get("State") or {}
+    started_at = state.get("StartedAt")
+    return Container(
+        id=document["Id"],
+        name=(document.get("Name") or "").removeprefix("/"),
+        image=config.get("Image") or "",
+        state=state.get("Status") or "",
+        started_at=None if started_at in (None, "", NEVER_STARTED) else started_at,
+        labels=dict(config.get("Labels") or {}),
+        mounts=_mounts(document),
+    )
+
+
+def _name_of(entry: Json) -> str:
+    """Return the container's own name; links add names of the form `/other/alias`."""
+    names = [name.removeprefix("/") for name in entry.get("Names") or ()]
+    return next((name for name in names if "/" not in name), names[0] if names else entry["Id"][:12])
+
+
+def _mounts(document: Json) -> tuple[Mount, ...]:
+    return tuple(_mount(entry) for entry in document.get("Mounts") or ())
+
+
+def _mount(entry: Json) -> Mount:
+    """Return one mount. An entry without `RW` counts as writable: that errs on the side of saying `Live`."""
+    named = entry.get("Type", "volume") == "volume"
+    return Mount(
+        volume=(entry.get("Name") or None) if named else None,
+        source=entry.get("Source") or "",
+        writable=bool(entry.get("RW", True)),
+    )
