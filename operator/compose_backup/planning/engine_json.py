@@ -68,8 +68,8 @@ def inspected_container(document: Json) -> Container:
 
 def _name_of(entry: Json) -> str:
     """Return the container's own name; links add names of the form `/other/alias`."""
-    names = [name.removeprefix("/") for name in entry.get("Names") or ()]
-    return next((name for name in names if "/" not in name), names[0] if names else entry["Id"][:12])
+    names: list[str] = [name.removeprefix("/") for name in entry.get("Names") or ()]
+    return next((name for name in names if "/" not in name), names[0] if names else str(entry["Id"])[:12])
 
 
 def _mounts(document: Json) -> tuple[Mount, ...]:
