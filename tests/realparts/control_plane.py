@@ -9,7 +9,7 @@ import base64
 import http.client
 import json
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from realparts.steps import StepFailed, step, wait_until
 ETCD = "etcd"
 API_SERVER = "kube-apiserver"
 CONTROLLERS = "kube-controller-manager"
+Command = list[str | Path]
 IN_START_ORDER = (ETCD, API_SERVER, CONTROLLERS)
 ENABLED_CONTROLLERS = (
     "namespace-controller",
@@ -33,6 +34,7 @@ ENABLED_CONTROLLERS = (
 )
 # Without a port in it, tokens stay valid when the API server has to move to another port.
 ISSUER = "https://kubernetes.default.svc"
+MADE_BY_CONTROLLERS = "/api/v1/namespaces/default/serviceaccounts/default"
 # It is ready in 1 to 5 seconds; a machine that builds images beside it takes longer.
 READY_SECONDS = 120.0
 
@@ -66,8 +68,7 @@ class ControlPlane(Cluster):
         plane = cls(state)
         with processes.exclusively(plane._state / "lock"):
             if not plane._is_complete():
-                with step("start the control plane"):
-                    plane._start_missing()
+                plane._start()
         return plane
 
     @property
@@ -121,26 +122,45 @@ class ControlPlane(Cluster):
         ports = self._remembered_ports()
         return ports is not None and not self._missing() and self._serves(ports)
 
+    def _start(self) -> None:
+        with step("start the control plane"):
+            try:
+                self._start_missing()
+            except BaseException:
+                # Nobody would know of what runs already.
+                self._stop_all()
+                raise
+
     def _start_missing(self) -> None:
         ports = self._usable_ports()
         self._write_admin_kubeconfig(ports)
-        self._ensure(ETCD, lambda: self._etcd(ports))
-        self._ensure(API_SERVER, lambda: self._api_server(ports))
-        self._await(API_SERVER, lambda: self._serves(ports))
+        commands = {ETCD: lambda: self._etcd(ports), API_SERVER: lambda: self._api_server(ports)}
+        self._run_until(lambda: self._serves(ports), commands)
         if self.has_controllers:
-            self._ensure(CONTROLLERS, self._controllers)
+            # Not before the API server is ready: they give up on it after ten seconds.
+            commands[CONTROLLERS] = self._controllers
+            self._run_until(lambda: self._answers(ports, MADE_BY_CONTROLLERS), commands)
 
-    def _ensure(self, name: str, command: Callable[[], list[str | Path]]) -> None:
-        if processes.pid_of(name, self._state) is None:
-            processes.start(name, command(), self._state)
+    def _run_until(self, is_true: Callable[[], bool], commands: Mapping[str, Callable[[], Command]]) -> None:
+        """Start what of these does not run, and wait for the condition.
 
-    def _await(self, name: str, is_true: Callable[[], bool]) -> None:
-        def is_true_of_living() -> bool:
-            if processes.pid_of(name, self._state) is None:
-                raise StepFailed(f"start {name}", processes.log_tail(name, self._state), self._remedy())
+        A program that ends is started once more: the kill that a crashed run sent may only be taking effect.
+        """
+        started: set[str] = set()
+
+        def is_true_of_running() -> bool:
+            for name in commands:
+                if processes.pid_of(name, self._state) is None:
+                    if name in started:
+                        raise StepFailed(
+                            f"start {name}", processes.log_tail(name, self._state), self._remedy()
+                        )
+                    processes.start(name, commands[name](), self._state)
+                    started.add(name)
             return is_true()
 
-        wait_until(f"wait for {name}", is_true_of_living, seconds=READY_SECONDS, remedy=self._remedy())
+        title = f"wait for {', '.join(commands)}"
+        wait_until(title, is_true_of_running, seconds=READY_SECONDS, remedy=self._remedy())
 
     def _usable_ports(self) -> Ports:
         """Return the remembered ports; new ones if somebody else has taken one since."""
@@ -207,7 +227,7 @@ class ControlPlane(Cluster):
 
     # The flags of the three programs are envtest's, as far as not explained.
 
-    def _etcd(self, ports: Ports) -> list[str | Path]:
+    def _etcd(self, ports: Ports) -> Command:
         clients = f"http://127.0.0.1:{ports.etcd}"
         return [
             self._binaries.etcd,
@@ -218,7 +238,7 @@ class ControlPlane(Cluster):
             f"--listen-peer-urls=http://127.0.0.1:{ports.etcd_peer}",
         ]
 
-    def _api_server(self, ports: Ports) -> list[str | Path]:
+    def _api_server(self, ports: Ports) -> Command:
         names = ("127.0.0.1", "localhost", "kubernetes.default.svc", "10.0.0.1")
         server = self._authority.server("api-server", names)
         return [
@@ -242,7 +262,7 @@ class ControlPlane(Cluster):
             "--endpoint-reconciler-type=none",
         ]
 
-    def _controllers(self) -> list[str | Path]:
+    def _controllers(self) -> Command:
         program = self._binaries.kube_controller_manager
         assert program is not None  # has_controllers was asked
         return [
