@@ -102,11 +102,11 @@ class ControlPlane(Cluster):
     def stop(self) -> None:
         """Stop every process. The state stays: `start` goes on from it, removing the directory forgets it."""
         with processes.exclusively(self._state / "lock"):
-            self._stop_all()
+            self._end_all(processes.stop)
 
-    def _stop_all(self) -> None:
+    def _end_all(self, end: Callable[[str, Path], None]) -> None:
         for name in reversed(IN_START_ORDER):
-            processes.stop(name, self._state)
+            end(name, self._state)
 
     @cached_property
     def _binaries(self) -> binaries.Binaries:
@@ -127,8 +127,8 @@ class ControlPlane(Cluster):
             try:
                 self._start_missing()
             except BaseException:
-                # Nobody would know of what runs already.
-                self._stop_all()
+                # Nobody would know of what runs already; an API server without etcd would not end when asked.
+                self._end_all(processes.kill)
                 raise
 
     def _start_missing(self) -> None:
@@ -152,9 +152,8 @@ class ControlPlane(Cluster):
             for name in commands:
                 if processes.pid_of(name, self._state) is None:
                     if name in started:
-                        raise StepFailed(
-                            f"start {name}", processes.log_tail(name, self._state), self._remedy()
-                        )
+                        cause = f"it ended. The end of its log:\n{processes.log_tail(name, self._state)}"
+                        raise StepFailed(f"start {name}", cause, self._remedy())
                     processes.start(name, commands[name](), self._state)
                     started.add(name)
             return is_true()
@@ -166,7 +165,7 @@ class ControlPlane(Cluster):
         """Return the remembered ports; new ones if somebody else has taken one since."""
         ports = self._remembered_ports()
         if ports is None or not self._are_ours(ports):
-            self._stop_all()
+            self._end_all(processes.stop)
             ports = Ports(processes.free_port(), processes.free_port(), processes.free_port())
             self._state.mkdir(parents=True, exist_ok=True)
             (self._state / "ports.json").write_text(json.dumps(asdict(ports)))
