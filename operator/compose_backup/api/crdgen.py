@@ -1,0 +1,239 @@
+"""Writes one CustomResourceDefinition per kind from the types of this folder: `python -m compose_backup.api.crdgen crds/`.
+
+A field without a description, a string or list without an upper bound, and a union are refused here, because the first
+leaves `kubectl explain` mute and the others make the API server refuse the definition or its CEL rules.
+Called by `make generate`, and with `--check` by `make check`; tests/unit/api/ compares the committed files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from compose_backup.api.base import GROUP, VERSION
+from compose_backup.api.kinds import KINDS, Column, Kind
+
+Schema = dict[str, Any]
+
+CATEGORY = "compose-backup"
+HEADER = "# Generated from operator/compose_backup/api/ by `make generate`; edits are lost.\n"
+# An absent status means "never seen". kstatus takes an object without conditions for finished, unless its observed
+# generation differs from its generation. Source: kubernetes-sigs/cli-utils, pkg/kstatus/status/generic.go.
+NEVER_SEEN = {"observedGeneration": -1}
+
+# What Pydantic says and the API server does not take. Unknown fields are pruned, or refused by strict field validation,
+# without being told; keys of a map have no schema there.
+NOT_STRUCTURAL = frozenset({"title", "additionalProperties", "propertyNames", "$defs"})
+UNIONS = frozenset({"anyOf", "oneOf", "allOf", "const"})
+EXCLUSIVE_BOUNDS = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}
+KEY_ORDER = ("description", "type", "format", "enum", "default")
+
+
+class NotAllowed(Exception):
+    """A type that no CRD can be made of; the message names the field."""
+
+
+class StatusSchema(GenerateJsonSchema):
+    """A JSON schema without nulls and without defaults: an optional field is one that may be absent."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        """Return `X` for `X | None`: the API server drops a null where it is not allowed, and that is what None means."""
+        return self.generate_inner(schema["schema"])
+
+    def literal_schema(self, schema: core_schema.LiteralSchema) -> JsonSchemaValue:
+        """Return an enum also for a single value, since `const` is unknown to the API server."""
+        return {"type": "string", "enum": [str(value) for value in schema["expected"]]}
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        """Leave defaults out: every write of a status is whole."""
+        return self.generate_inner(schema["schema"])
+
+
+class SpecSchema(StatusSchema):
+    """The same with those defaults that the API server fills in."""
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        """Keep defaults that say something. A nested object gets `{}`, which the API server fills with its own defaults."""
+        inner = super().default_schema(schema)
+        default = schema.get("default")
+        if isinstance(default, BaseModel):
+            return {**inner, "default": {}}
+        return inner if default in (None, ()) else {**inner, "default": default}
+
+
+def structural(model: type[BaseModel], generator: type[GenerateJsonSchema]) -> Schema:
+    """Return the structural schema of a type, with everything inlined. Raises NotAllowed."""
+    raw = model.model_json_schema(schema_generator=generator)
+    return _convert(raw, raw.get("$defs", {}), model.__name__)
+
+
+def _convert(node: Mapping[str, Any], definitions: Mapping[str, Any], where: str) -> Schema:
+    node = _resolved(node, definitions)
+    _refuse_unbounded(node, where)
+    result = {key: value for key, value in node.items() if key not in NOT_STRUCTURAL}
+    for exclusive, bound in EXCLUSIVE_BOUNDS.items():
+        if exclusive in result:
+            result |= {bound: result[exclusive], exclusive: True}
+    if "description" in result:
+        result["description"] = " ".join(result["description"].split())
+    if "properties" in node:
+        result["properties"] = _properties(node["properties"], definitions, where)
+    if "items" in node:
+        result["items"] = _without_description(_convert(node["items"], definitions, f"{where}[]"))
+    if result.get("default") == {} and not any("default" in field for field in result["properties"].values()):
+        del result["default"]  # It would only put an empty field into everybody's objects.
+    if node.get("additionalProperties"):
+        result["additionalProperties"] = _convert(node["additionalProperties"], definitions, f"{where}{{}}")
+    return {key: result[key] for key in (*KEY_ORDER, *sorted(result)) if key in result}
+
+
+def _resolved(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a definition in place of its reference; what the field says beside it wins."""
+    if "$ref" not in node:
+        return dict(node)
+    own = {key: value for key, value in node.items() if key != "$ref"}
+    return {**definitions[node["$ref"].removeprefix("#/$defs/")], **own}
+
+
+def _properties(properties: Mapping[str, Any], definitions: Mapping[str, Any], where: str) -> Schema:
+    converted = {name: _convert(field, definitions, f"{where}.{name}") for name, field in properties.items()}
+    for name, field in converted.items():
+        if not field.get("description"):
+            raise NotAllowed(f"{where}.{name} has no description: write a docstring under the field")
+    return converted
+
+
+def _without_description(schema: Schema) -> Schema:
+    """Leave out what the class of a list's items says: the list says it already, and `kubectl explain` shows only one."""
+    return {key: value for key, value in schema.items() if key != "description"}
+
+
+def _refuse_unbounded(node: Mapping[str, Any], where: str) -> None:
+    unions = UNIONS & node.keys()
+    if unions:
+        raise NotAllowed(f"{where} is a union ({', '.join(unions)}): write one optional field per variant and a CEL rule")
+    kind = node.get("type")
+    if kind is None:
+        raise NotAllowed(f"{where} has no type")
+    if kind == "string" and not {"maxLength", "enum"} & node.keys() and node.get("format") != "date-time":
+        raise NotAllowed(f"{where} is a string without max_length")
+    if kind == "array" and "maxItems" not in node:
+        raise NotAllowed(f"{where} is a list without max_length")
+    if node.get("additionalProperties") and "maxProperties" not in node:
+        raise NotAllowed(f"{where} is a map without max_length")
+
+
+def custom_resource_definition(kind: Kind) -> Schema:
+    """Return the CustomResourceDefinition of one kind."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "names": {
+                "kind": kind.name,
+                "listKind": f"{kind.name}List",
+                "plural": kind.plural,
+                "singular": kind.name.lower(),
+                "shortNames": [kind.short_name],
+                "categories": [CATEGORY],
+            },
+            "scope": "Namespaced",
+            "versions": [_version(kind)],
+        },
+    }
+
+
+def _version(kind: Kind) -> Schema:
+    version: Schema = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [_column(column) for column in kind.columns],
+    }
+    if kind.selectable_fields:
+        version["selectableFields"] = [{"jsonPath": path} for path in kind.selectable_fields]
+    return {**version, "schema": {"openAPIV3Schema": root_schema(kind)}}
+
+
+def _column(column: Column) -> Schema:
+    shown = {"name": column.name, "type": column.type, "jsonPath": column.path}
+    return {**shown, "priority": column.priority} if column.priority else shown
+
+
+def root_schema(kind: Kind) -> Schema:
+    """Return the schema of the whole object; the API server adds apiVersion, kind and metadata itself."""
+    spec = structural(kind.spec, SpecSchema)
+    root: Schema = {
+        "description": spec["description"],
+        "type": "object",
+        "required": ["spec"],
+        "properties": {
+            "spec": spec,
+            "status": {**structural(kind.status, StatusSchema), "default": dict(NEVER_SEEN)},
+        },
+    }
+    return {**root, "x-kubernetes-validations": list(kind.object_rules)} if kind.object_rules else root
+
+
+def files() -> dict[str, str]:
+    """Return the content of every generated file by its name."""
+    definitions = {f"{kind.plural}.yaml": _yaml(custom_resource_definition(kind)) for kind in KINDS}
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": sorted(definitions),
+    }
+    return {**definitions, "kustomization.yaml": _yaml(kustomization)}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Indents lists below their key and never writes anchors, as people write manifests."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, indentless=False)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _yaml(document: Schema) -> str:
+    return HEADER + yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+
+
+def drifted(directory: Path) -> list[str]:
+    """Return the names of files in the directory that differ from what would be generated, or are too many."""
+    wanted = files()
+    found = {path.name: path.read_text(encoding="utf-8") for path in directory.glob("*.yaml")}
+    return sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+
+
+def main() -> int:
+    """Write the files, or with `--check` only tell which have drifted; 1 when some have."""
+    parser = argparse.ArgumentParser(description="Write the CustomResourceDefinitions.")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when a file has drifted")
+    arguments = parser.parse_args()
+    if arguments.check:
+        names = drifted(arguments.directory)
+        if names:
+            print(f"drifted, run `make generate`: {', '.join(names)}", file=sys.stderr)
+        return 1 if names else 0
+    arguments.directory.mkdir(parents=True, exist_ok=True)
+    for name, content in files().items():
+        (arguments.directory / name).write_text(content, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
