@@ -6,18 +6,40 @@ Called by the command line and the fixtures of tests/conftest.py.
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
 import tarfile
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from realparts import cache
+from realparts.base_images import PYTHON, STAND_IN, ensure_base_images
 from realparts.debian import unpack_from_suite
 from realparts.engine import Engine
 from realparts.steps import run, step
 
 SMALL_IMAGE = "compose-backup-busybox:test"
-STAND_IN = "LABEL compose-backup.stand-in=true"
+CONTENT_KEY = "compose-backup.content-key"
+# What a machine may need to reach its package registries: passed on with the value that it has here.
+PASSED_ON = (
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_TRUSTED_HOST",
+)
+
+
+@dataclass(frozen=True)
+class Images:
+    """The names of the project's two images."""
+
+    operator: str = "compose-backup-operator:dev"
+    agent: str = "compose-backup-agent:dev"
 
 
 def small_image(engine: Engine) -> str:
@@ -46,6 +68,54 @@ def copy(image: str, origin: Engine, target: Engine) -> None:
         archive = Path(scratch) / "image.tar"
         origin.docker("save", "--output", archive, image)
         target.docker("load", "--input", archive)
+
+
+def build_images(engine: Engine, repo: Path) -> Images:
+    """Build the operator's and the agent's image, unless those present were made of the same."""
+    images = Images()
+    ensure_base_images(engine, [PYTHON])
+    key = _content_key(repo, image_id(engine, PYTHON))
+    for target, image in (("operator", images.operator), ("agent", images.agent)):
+        label = f'{{{{index .Config.Labels "{CONTENT_KEY}"}}}}'
+        if engine.docker("image", "inspect", "--format", label, image, check=False) != key:
+            _build(engine, repo, target, image, key)
+    return images
+
+
+def _build(engine: Engine, repo: Path, target: str, image: str, key: str) -> None:
+    previous = image_id(engine, image)
+    options = [word for name in PASSED_ON if name in os.environ for word in ("--build-arg", name)]
+    if _resolver_is_local():
+        options += ["--network", "host"]
+    with step(f"build the image {image}"):
+        engine.docker(
+            "build", "--target", target, "--tag", image, "--label", f"{CONTENT_KEY}={key}", *options, repo
+        )
+    if previous:
+        # A container may still use it: then it stays until the next time.
+        engine.docker("image", "rm", previous, check=False)
+
+
+def _content_key(repo: Path, base: str) -> str:
+    """Hash everything that an image is made of."""
+    digest = hashlib.sha256(base.encode())
+    for file in _sources(repo):
+        digest.update(f"{file.relative_to(repo)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _sources(repo: Path) -> Iterator[Path]:
+    yield from (repo / name for name in ("Dockerfile", ".dockerignore", "pyproject.toml"))
+    for file in sorted((repo / "operator").rglob("*")):
+        if file.is_file() and "__pycache__" not in file.parts:
+            yield file
+
+
+def _resolver_is_local() -> bool:
+    """Say whether names are resolved on the loopback address only, which a container does not share."""
+    lines = Path("/etc/resolv.conf").read_text().splitlines()
+    servers = [line.split()[1] for line in lines if line.startswith("nameserver ")]
+    return bool(servers) and all(server.startswith(("127.", "::1")) for server in servers)
 
 
 def _busybox_tar(busybox: Path) -> bytes:
