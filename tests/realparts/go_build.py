@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +60,12 @@ def module() -> Module:
 
 def find_go() -> Go | None:
     """Return a Go that is new enough: the machine's, or one that `obtain_go` installed earlier."""
-    for program in _go_candidates():
+    return first_usable(_go_candidates())
+
+
+def first_usable(programs: Iterable[Path]) -> Go | None:
+    """Return the first of these Go programs that exists and is as new as go.mod asks for."""
+    for program in programs:
         version = _version(program)
         if version is not None and _numbers(version) >= module().go:
             return Go(program, version)

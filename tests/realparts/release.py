@@ -85,6 +85,9 @@ class Release:
                 while chunk := answer.read(CHUNK_BYTES):
                     digest.update(chunk)
                     file.write(chunk)
+                announced = int(answer.headers.get("Content-Length") or file.tell())
+                if file.tell() < announced:
+                    raise ReleaseUnavailable(f"{url}: ended after {file.tell()} of {announced} bytes")
         except (OSError, HTTPException) as error:
             raise ReleaseUnavailable(f"{url}: {error}") from error
         return digest.hexdigest()
