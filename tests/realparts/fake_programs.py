@@ -1,6 +1,6 @@
 """Shell scripts that stand for programs in tests. They are fakes: each does only what its test says.
 
-Called by tests/unit/realparts/
+Called by the tests in tests/unit/realparts.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from realparts.steps import StepFailed
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Serves a directory; announces ten bytes more than it sends for names that end in `.cut`."""
+    """Serves a directory; of a file with a `.cut` beside it, announces ten bytes more than it sends."""
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
