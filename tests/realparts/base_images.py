@@ -61,7 +61,7 @@ def _pulled(engine: Engine, image: str) -> bool:
     env = os.environ | engine.client_environment
     output, reported = os.pipe()
     with (
-        open(output, "rb") as progress,
+        os.fdopen(output, "rb") as progress,
         subprocess.Popen(command, stdout=reported, stderr=reported, env=env) as pull,
     ):
         os.close(reported)

@@ -7,6 +7,7 @@ Called by engine.py.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -96,17 +97,20 @@ class Daemon:
         for directory in (self.state, self.runtime):
             _unmount_below(directory)
             if directory.exists():
-                run(
-                    f"remove {directory}",
-                    ["rm", "-rf", "--one-file-system", directory],
-                    remedy="look at findmnt and fuser",
-                )
+                remove: list[str | Path] = ["rm", "-rf", "--one-file-system", directory]
+                run(f"remove {directory}", remove, remedy="look at findmnt and fuser")
+        _remove_if_empty(self.runtime.parent)
 
     def _launch(self) -> None:
         install("iproute2")
         self._add_network()
-        self.runtime.mkdir(parents=True, exist_ok=True)
+        for directory in (self.state, self.runtime):
+            directory.mkdir(parents=True, exist_ok=True)
         self._forget_dead()
+        # The file takes the place of the machine's. An engine of 20.10 knows itself by this key: without it,
+        # all engines of a machine have one identity.
+        settings = {"deprecated-key-path": str(self.state / "key.json")}
+        self._settings.write_text(json.dumps(settings))
         path = f"{os.environ.get('PATH', '')}:{SYSTEM_PATHS}"
         processes.start("dockerd", self._command(path), self.state, env=os.environ | {"PATH": path})
 
@@ -118,10 +122,15 @@ class Daemon:
         return [
             *(dockerd, "-H", self.docker_host, *network, *self.extra_arguments),
             *("--data-root", str(self.state / "data"), "--exec-root", str(self.runtime / "exec")),
+            *("--config-file", str(self._settings)),
             *("--pidfile", str(self.runtime / "pid"), f"--live-restore={str(self.live_restore).lower()}"),
             # Where a containerd of the machine is shared, names keep the engines apart.
             *("--containerd-namespace", self.bridge, "--containerd-plugins-namespace", f"{self.bridge}-p"),
         ]
+
+    @property
+    def _settings(self) -> Path:
+        return self.state / "daemon.json"
 
     def _wait_until_ready(self) -> None:
         wait_until("wait for dockerd", self._answers, seconds=READY_SECONDS, remedy=self._see_log())
@@ -196,6 +205,13 @@ def _read(file: Path) -> bytes:
         return file.read_bytes()
     except OSError:
         return b""
+
+
+def _remove_if_empty(directory: Path) -> None:
+    try:
+        directory.rmdir()
+    except OSError:
+        return  # other engines still live there
 
 
 def _unmount_below(directory: Path) -> None:

@@ -7,16 +7,27 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from realparts import cache
+from realparts.certificates import Authority
 from realparts.daemon import Daemon, answers
 from realparts.debian import install, unpack_from_suite
+from realparts.processes import free_port
 from realparts.steps import StepFailed, run, say
 
 MACHINE_ENGINE = "unix:///var/run/docker.sock"
 COMPOSE_PLUGIN = Path("usr/libexec/docker/cli-plugins/docker-compose")
+
+
+@dataclass(frozen=True)
+class TlsAccess:
+    """The way to an engine by TCP with mutual TLS. Both directories hold ca.crt, tls.crt and tls.key."""
+
+    endpoint: str  # tcp://127.0.0.1:<port>
+    client: Path
+    foreign: Path  # of another authority: neither side may take the other's word
 
 
 @dataclass(frozen=True)
@@ -27,6 +38,7 @@ class Engine:
     docker_path: Path
     config: Path  # the client's configuration directory; it holds the Compose plugin
     daemon: Daemon | None = None  # None: the engine is the machine's, and we neither stop nor change it
+    tls: TlsAccess | None = None  # only a second engine that was asked for it
 
     @property
     def client_environment(self) -> dict[str, str]:
@@ -98,9 +110,28 @@ def main_engine(state: Path) -> Engine:
 def second_engine(state: Path, *, tls: bool = False) -> Engine:
     """Start an engine beside any other, without container network, that may be killed at any moment."""
     install("docker.io")
-    daemon = Daemon(state, has_network=False, live_restore=True)
+    access = _tls_access(state) if tls else None
+    arguments = _tls_arguments(state, access) if access else ()
+    daemon = Daemon(state, has_network=False, live_restore=True, extra_arguments=arguments)
     daemon.start()
-    return _engine(daemon.docker_host, daemon, state)
+    return replace(_engine(daemon.docker_host, daemon, state), tls=access)
+
+
+def _tls_access(state: Path) -> TlsAccess:
+    """Make the certificates and choose the port on first use: a killed engine comes back as it was."""
+    for authority in (Authority(state / "tls"), Authority(state / "foreign-tls")):
+        authority.client("tls", "/CN=compose-backup-operator")
+    port = state / "tls-port"
+    if not port.exists():
+        port.write_text(str(free_port()))
+    return TlsAccess(f"tcp://127.0.0.1:{port.read_text()}", state / "tls", state / "foreign-tls")
+
+
+def _tls_arguments(state: Path, access: TlsAccess) -> tuple[str, ...]:
+    authority = Authority(state / "tls")
+    server = authority.server("server", ["127.0.0.1", "localhost"])
+    files = ("--tlscacert", authority.certificate, "--tlscert", server.certificate, "--tlskey", server.key)
+    return ("-H", access.endpoint, "--tlsverify", *map(str, files))
 
 
 def _answering_engine() -> str | None:
