@@ -56,7 +56,7 @@ def cel(rule: str, message: str) -> dict[str, str]:
 
 def with_rules(*rules: dict[str, str]) -> ConfigDict:
     """Return the model configuration that adds CEL rules to the schema of a type."""
-    return ConfigDict(json_schema_extra={"x-kubernetes-validations": list(rules)})
+    return ConfigDict(json_schema_extra={"x-kubernetes-validations": [{**rule} for rule in rules]})
 
 
 IMMUTABLE = cel("self == oldSelf", "the spec is immutable: create a new object instead")

@@ -1,4 +1,4 @@
-"""Writes one CustomResourceDefinition per kind from the types of this folder: `python -m compose_backup.api.crdgen crds/`.
+"""Writes one CustomResourceDefinition per kind from the types here: `python -m compose_backup.api.crdgen crds/`.
 
 A field without a description, a string or list without an upper bound, and a union are refused here, because the first
 leaves `kubectl explain` mute and the others make the API server refuse the definition or its CEL rules.
@@ -37,7 +37,7 @@ EXCLUSIVE_BOUNDS = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"
 KEY_ORDER = ("description", "type", "format", "enum", "default")
 
 
-class NotAllowed(Exception):
+class UnfitType(Exception):
     """A type that no CRD can be made of; the message names the field."""
 
 
@@ -45,7 +45,7 @@ class StatusSchema(GenerateJsonSchema):
     """A JSON schema without nulls and without defaults: an optional field is one that may be absent."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        """Return `X` for `X | None`: the API server drops a null where it is not allowed, and that is what None means."""
+        """Return `X` for `X | None`: the API server drops a null where none is allowed, and None means absent."""
         return self.generate_inner(schema["schema"])
 
     def literal_schema(self, schema: core_schema.LiteralSchema) -> JsonSchemaValue:
@@ -61,7 +61,7 @@ class SpecSchema(StatusSchema):
     """The same with those defaults that the API server fills in."""
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """Keep defaults that say something. A nested object gets `{}`, which the API server fills with its own defaults."""
+        """Keep defaults that say something. A nested object gets `{}`, which the API server fills in its turn."""
         inner = super().default_schema(schema)
         default = schema.get("default")
         if isinstance(default, BaseModel):
@@ -70,7 +70,7 @@ class SpecSchema(StatusSchema):
 
 
 def structural(model: type[BaseModel], generator: type[GenerateJsonSchema]) -> Schema:
-    """Return the structural schema of a type, with everything inlined. Raises NotAllowed."""
+    """Return the structural schema of a type, with everything inlined. Raises UnfitType."""
     raw = model.model_json_schema(schema_generator=generator)
     return _convert(raw, raw.get("$defs", {}), model.__name__)
 
@@ -107,28 +107,30 @@ def _properties(properties: Mapping[str, Any], definitions: Mapping[str, Any], w
     converted = {name: _convert(field, definitions, f"{where}.{name}") for name, field in properties.items()}
     for name, field in converted.items():
         if not field.get("description"):
-            raise NotAllowed(f"{where}.{name} has no description: write a docstring under the field")
+            raise UnfitType(f"{where}.{name} has no description: write a docstring under the field")
     return converted
 
 
 def _without_description(schema: Schema) -> Schema:
-    """Leave out what the class of a list's items says: the list says it already, and `kubectl explain` shows only one."""
+    """Leave out what the class of a list's items says: `kubectl explain` shows only what the list says."""
     return {key: value for key, value in schema.items() if key != "description"}
 
 
 def _refuse_unbounded(node: Mapping[str, Any], where: str) -> None:
     unions = UNIONS & node.keys()
     if unions:
-        raise NotAllowed(f"{where} is a union ({', '.join(unions)}): write one optional field per variant and a CEL rule")
+        raise UnfitType(
+            f"{where} is a union ({', '.join(unions)}): write one optional field per variant and a CEL rule"
+        )
     kind = node.get("type")
     if kind is None:
-        raise NotAllowed(f"{where} has no type")
+        raise UnfitType(f"{where} has no type")
     if kind == "string" and not {"maxLength", "enum"} & node.keys() and node.get("format") != "date-time":
-        raise NotAllowed(f"{where} is a string without max_length")
+        raise UnfitType(f"{where} is a string without max_length")
     if kind == "array" and "maxItems" not in node:
-        raise NotAllowed(f"{where} is a list without max_length")
+        raise UnfitType(f"{where} is a list without max_length")
     if node.get("additionalProperties") and "maxProperties" not in node:
-        raise NotAllowed(f"{where} is a map without max_length")
+        raise UnfitType(f"{where} is a map without max_length")
 
 
 def custom_resource_definition(kind: Kind) -> Schema:
