@@ -43,8 +43,12 @@ class SdkSession:
 
     def version(self) -> dict[str, Any]:
         """Ask the engine for its version, and from now on speak the newest API that it knows."""
-        found: dict[str, Any] = self._request("GET", "/version").json()
-        self._api_version = found["ApiVersion"]
+        answer = self._request("GET", "/version")
+        try:
+            found: dict[str, Any] = answer.json()
+            self._api_version = str(found["ApiVersion"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise engine_errors.not_docker(self.host, self.endpoint) from error
         return found
 
     def ask(
@@ -137,9 +141,9 @@ class SdkSession:
             raise engine_errors.of_tls(self.host, self.endpoint, str(error)) from error
         except requests.exceptions.Timeout as error:
             raise engine_errors.no_answer(self.host, self.endpoint) from error
-        except (requests.exceptions.RequestException, docker.errors.DockerException, OSError) as error:
-            cause = f"{self._link.said()} {error}".strip()
-            raise engine_errors.of_connection(self.host, self.endpoint, cause) from error
+        except (requests.exceptions.RequestException, OSError) as error:
+            explained = engine_errors.of_forward(self.host, self.endpoint, self._link.said())
+            raise explained or engine_errors.of_connection(self.host, self.endpoint, str(error)) from error
 
 
 class EngineHost:
