@@ -1,0 +1,175 @@
+"""BackupJob: look who writes, archive volume by volume, look again, and close the run by its record.
+
+Called by agent/jobs.py.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from compose_backup.agent import run_record
+from compose_backup.agent.archive import Archived, archive, failed, parent_of
+from compose_backup.agent.context import Context
+from compose_backup.agent.engines.restic_errors import ENDS_THE_ATTEMPT
+from compose_backup.agent.engines.restic_output import Message
+from compose_backup.agent.events import now
+from compose_backup.agent.manifest import manifest_of, root_of
+from compose_backup.agent.progress import Tally
+from compose_backup.agent.quiesce import Engine, Look
+from compose_backup.agent.repository import open_repository
+from compose_backup.agent.texts import MESSAGE_LIMIT, shorten
+from compose_backup.api import reasons
+from compose_backup.api.backup_run import Failure
+from compose_backup.api.job import BackupJob, BackupReport, Report
+from compose_backup.errors import AgentFailed
+from compose_backup.planning import writers
+from compose_backup.planning.facts import Volume
+from compose_backup.planning.records import Snapshot
+
+STOP_OR_ASK = "stop these services, or ask for a live copy by quiesce.method: None"
+
+
+def run(job: BackupJob, context: Context) -> Report:
+    """Archive all volumes. Raise AgentFailed only for what is found before the first of them."""
+    started = now()
+    snapshots = open_repository(context).snapshots
+    engine = context.engine()
+    look = engine.look(job.volumes)
+    work = _Work(job, context, engine, look, snapshots)
+    refusal = None if job.live_copy_allowed else _refusal(job, look)
+    archived = work.refuse(refusal) if refusal else work.archive_all()
+    return _closed(job, archived, started, context, work.ended_by)
+
+
+def _refusal(job: BackupJob, look: Look) -> AgentFailed | None:
+    """Return why nothing is archived: services that write are running, and a live copy was not asked for."""
+    found = [(name, look.inventory.volume(name)) for name in job.volumes]
+    running = {name: writers.active_writers(volume, look.inventory) for name, volume in found if volume}
+    listed = "; ".join(f"volume {name}: {writers.titles(who)}" for name, who in running.items() if who)
+    if not listed:
+        return None
+    return AgentFailed(reasons.SERVICES_RUNNING, f"running services write to {listed}; {STOP_OR_ASK}", retryable=False)
+
+
+@dataclass
+class _Work:
+    """One attempt at all volumes. `look` is the newest one: the look after a volume is the one before the next."""
+
+    job: BackupJob
+    context: Context
+    engine: Engine
+    look: Look
+    snapshots: tuple[Snapshot, ...]
+    ended_by: AgentFailed | None = None
+
+    def refuse(self, refusal: AgentFailed) -> list[Archived]:
+        """Fail every volume for the same reason."""
+        self.ended_by = refusal
+        return [failed(name, refusal) for name in self.job.volumes]
+
+    def archive_all(self) -> list[Archived]:
+        """Archive one volume after the other; what fails stops the others only when they would fail alike."""
+        parents = {name: parent_of(name, self.job, self.snapshots, self.context) for name in self.job.volumes}
+        tally = Tally(self.job.volumes, {name: one.bytes for name, one in parents.items() if one is not None})
+        versions = _versions(self.context)
+        return [self._attempt(name, parents[name], tally, versions) for name in self.job.volumes]
+
+    def _attempt(self, name: str, parent: Snapshot | None, tally: Tally, versions: tuple[str, str]) -> Archived:
+        if self.ended_by is not None:
+            return failed(name, _not_reached(self.ended_by))
+        try:
+            self.context.stop.check()
+            return self._archive(name, parent, tally, versions)
+        except (AgentFailed, OSError) as problem:
+            error = problem if isinstance(problem, AgentFailed) else _unreadable(name, problem)
+            if error.reason in ENDS_THE_ATTEMPT:
+                self.ended_by = error
+            return failed(name, error)
+
+    def _archive(self, name: str, parent: Snapshot | None, tally: Tally, versions: tuple[str, str]) -> Archived:
+        volume = self._volume(name)
+        directory = self.context.places.volume(name)
+        manifest = manifest_of(volume, root_of(directory), self.look, self.engine.digest, versions)
+        report = self._reporting(name, tally)
+        report({})
+        archived = archive(name, manifest, self.job, parent, self.context, report)
+        self.context.emitter.progress(tally.finish(name, archived.result.bytes_processed, archived.result.files))
+        return self._with_consistency(volume, archived)
+
+    def _reporting(self, name: str, tally: Tally) -> Callable[[Message], None]:
+        return lambda status: self.context.emitter.progress(tally.take(name, status))
+
+    def _volume(self, name: str) -> Volume:
+        """Return the volume as Docker knows it. Raise AgentFailed when it is gone."""
+        volume = self.look.inventory.volume(name)
+        if volume is None or not self.context.places.volume(name).is_dir():
+            message = f"volume {name} is gone since the run was planned; the next run selects anew"
+            raise AgentFailed(reasons.VOLUME_NOT_FOUND, message, retryable=False)
+        return volume
+
+    def _with_consistency(self, volume: Volume, archived: Archived) -> Archived:
+        """Look again: whoever wrote while the volume was read makes the copy a live one."""
+        before, self.look = self.look, self.engine.look(self.job.volumes)
+        who = writers.seen_writing(volume, before.inventory, self.look.inventory)
+        result = archived.result.model_copy(update={"consistency": "Live" if who else "Stopped"})
+        if not who or self.job.live_copy_allowed:
+            return replace(archived, result=result)
+        message = f"{writers.titles(who)} wrote to volume {volume.name} while it was read; {STOP_OR_ASK}"
+        result = result.model_copy(update={"phase": "Failed", "error": shorten(message)})
+        return replace(archived, result=result, reason=reasons.SERVICES_RUNNING, retryable=True)
+
+
+def _unreadable(name: str, error: OSError) -> AgentFailed:
+    message = f"volume {name}: {error}; check that its disk is mounted on the host and answers"
+    return AgentFailed(reasons.UNREADABLE_FILES, message, retryable=True)
+
+
+def _not_reached(cause: AgentFailed) -> AgentFailed:
+    return AgentFailed(cause.reason, f"not reached: {cause.message}", retryable=cause.retryable)
+
+
+def _versions(context: Context) -> tuple[str, str]:
+    """Return the versions of the agent and of restic, for the manifests."""
+    try:
+        own = importlib.metadata.version("compose-backup-operator")
+    except importlib.metadata.PackageNotFoundError:
+        own = "unknown"  # run from a source tree
+    return own, str(json.loads(context.restic.run("ask restic's version", ("version",)).text)["version"])
+
+
+def _closed(
+    job: BackupJob, archived: list[Archived], started: dt.datetime, context: Context, ended_by: AgentFailed | None
+) -> Report:
+    """Write the record and return the report. Without a record no attempt succeeded."""
+    record = run_record.record_of(job, archived, started)
+    volumes = tuple(one.result for one in archived)
+    failure = _failure(archived, ended_by)
+    try:
+        if ended_by is not None and ended_by.reason in ENDS_THE_ATTEMPT:
+            raise ended_by
+        record_id = run_record.store(record, job, context)
+    except AgentFailed as error:
+        failure = _as_failure(error)
+        return Report(backup=BackupReport(verdict="Failed", volumes=volumes), failure=failure)
+    return Report(backup=BackupReport(verdict=record.verdict, volumes=volumes, record_id=record_id), failure=failure)
+
+
+def _failure(archived: list[Archived], ended_by: AgentFailed | None) -> Failure | None:
+    """Return why the attempt is not green: what ended it, or else the worst volume, the others counted."""
+    if ended_by is not None:
+        return _as_failure(ended_by)
+    bad = sorted((one for one in archived if one.reason), key=lambda one: one.result.phase != "Failed")
+    if not bad:
+        return None
+    others = f" (and {len(bad) - 1} more of {len(archived)} volumes)" if len(bad) > 1 else ""
+    message = f"volume {bad[0].result.name}: {bad[0].result.error}{others}"
+    retryable = all(one.retryable for one in bad)
+    return Failure(reason=str(bad[0].reason), message=shorten(message, MESSAGE_LIMIT), retryable=retryable)
+
+
+def _as_failure(error: AgentFailed) -> Failure:
+    return Failure(reason=error.reason, message=shorten(error.message, MESSAGE_LIMIT), retryable=error.retryable)

@@ -1,0 +1,89 @@
+"""ProbeJob: open the repository, or create it where it was never seen, and tell what is in it.
+
+Creating is serialised by the operator: two `init` at once leave a repository that nobody can open, and both exit 0
+(seen with 0.18.0 and 0.19.1). Called by agent/jobs.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from compose_backup.agent.context import Context
+from compose_backup.agent.engines.restic import NO_LOCK
+from compose_backup.agent.repository import OPENING_SECONDS, open_repository
+from compose_backup.api import reasons
+from compose_backup.api.job import ProbeJob, ProbeReport, Report
+from compose_backup.errors import AgentFailed
+from compose_backup.planning import records
+
+IGNORED = frozenset({"lost+found"})
+# What a creation that was killed leaves behind before it wrote anything.
+LAYOUT = frozenset({"data", "index", "keys", "locks", "snapshots"})
+
+
+def run(job: ProbeJob, context: Context) -> Report:
+    """Open or create the repository. Raise AgentFailed with what stands in the way."""
+    created = False
+    try:
+        opened = open_repository(context)
+    except AgentFailed as error:
+        if error.reason != reasons.REPOSITORY_ABSENT or not job.create:
+            raise
+        _create(context)
+        opened, created = open_repository(context), True
+    count = sum(1 for one in opened.snapshots if one.kind != records.RECORD)
+    size = size_of(Path(context.places.repository))
+    return Report(probe=ProbeReport(repository_id=opened.id, created=created, snapshots=count, size_bytes=size))
+
+
+def _create(context: Context) -> None:
+    """Make a repository in an empty directory, and see that it is the one and has one key."""
+    _require_empty(Path(context.places.repository))
+    finished = context.restic.run("create the repository", ("init",), seconds=OPENING_SECONDS)
+    made = str(json.loads(finished.lines[-1])["id"])
+    opened = open_repository(context)
+    keys = json.loads(context.restic.run("list the keys", ("key", "list", NO_LOCK), seconds=OPENING_SECONDS).text)
+    if opened.id != made or len(keys) != 1:
+        message = (
+            f"two creations met: {made[:8]} was made, {opened.id[:8]} is there, with {len(keys)} keys; "
+            "remove the new directory while nothing is in it, and let one operator create it"
+        )
+        raise AgentFailed(reasons.REPOSITORY_DAMAGED, message, retryable=False)
+
+
+def _require_empty(directory: Path) -> None:
+    found = next(foreign_entries(directory), None)
+    if found is not None:
+        message = (
+            f"no restic repository is there, but something else is (`{found}`): nothing is created in a directory "
+            "that is in use; check the path, or give the repository a directory of its own"
+        )
+        raise AgentFailed(reasons.REPOSITORY_ABSENT, message, retryable=False)
+
+
+def foreign_entries(directory: Path) -> Iterator[str]:
+    """Yield what a new repository must not be put beside: anything but empty directories of restic's own layout."""
+    for entry in sorted(directory.iterdir()):
+        own = entry.name in LAYOUT and entry.is_dir() and not any(files_below(entry))
+        if entry.name not in IGNORED and not own:
+            yield entry.name
+
+
+def files_below(directory: Path) -> Iterator[Path]:
+    """Yield everything below a directory that is no directory."""
+    for folder, _, names in os.walk(directory):
+        yield from (Path(folder, name) for name in names)
+
+
+def size_of(directory: Path) -> int:
+    """Return the bytes of all files below a directory; what vanishes meanwhile (locks do) counts as nothing."""
+    total = 0
+    for path in files_below(directory):
+        try:
+            total += path.lstat().st_size
+        except FileNotFoundError:
+            continue
+    return total

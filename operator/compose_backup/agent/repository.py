@@ -1,0 +1,75 @@
+"""Open the repository: is it there, is it the right one, what is in it. The first act of every job.
+
+Called by probe.py, backup.py, catalog.py and restore.py.
+"""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from compose_backup.agent.context import Context
+from compose_backup.agent.engines.restic import config_arguments, snapshots_arguments
+from compose_backup.api import reasons
+from compose_backup.errors import AgentFailed
+from compose_backup.planning import records
+from compose_backup.planning.records import Snapshot
+
+OPENING_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A repository that was opened and is the expected one."""
+
+    id: str
+    snapshots: tuple[Snapshot, ...]
+
+
+def open_repository(context: Context) -> Opened:
+    """Open the repository and list it. Raise AgentFailed that tells absent, vanished and replaced apart.
+
+    The two questions are asked side by side: each costs half a second of key derivation.
+    """
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        asked = pool.submit(_config, context)
+        listed = pool.submit(_list, context)
+        identity = asked.result()
+        return Opened(check_identity(identity, context.access.expected_id), listed.result())
+
+
+def check_identity(found: str, expected: str | None) -> str:
+    """Return the identity when it is the expected one, or none is expected. Raise AgentFailed otherwise."""
+    if expected is not None and found != expected:
+        message = (
+            f"the repository is {found[:8]}, but {expected[:8]} was here before: another one lies at this path; "
+            "bring the old one back, or declare the new one as an ArchiveRepository of its own"
+        )
+        raise AgentFailed(reasons.REPOSITORY_REPLACED, message, retryable=False)
+    return found
+
+
+def _config(context: Context) -> str:
+    """Return the identity of the repository."""
+    try:
+        finished = context.restic.run("open the repository", config_arguments(), seconds=OPENING_SECONDS)
+    except AgentFailed as error:
+        raise _vanished(error, context.access.expected_id) from error
+    return str(json.loads(finished.text)["id"])
+
+
+def _list(context: Context) -> tuple[Snapshot, ...]:
+    finished = context.restic.run("list the repository", snapshots_arguments(), seconds=OPENING_SECONDS)
+    return records.snapshots(finished.text)
+
+
+def _vanished(error: AgentFailed, expected: str | None) -> AgentFailed:
+    """Turn `absent` into `vanished` for a repository that was seen before: it is never made anew."""
+    if error.reason != reasons.REPOSITORY_ABSENT or expected is None:
+        return error
+    message = (
+        f"repository {expected[:8]} was here before and is gone: is its disk mounted, was the directory moved? "
+        "Bring it back; it is never created again by itself"
+    )
+    return AgentFailed(reasons.REPOSITORY_VANISHED, message, retryable=False)

@@ -1,0 +1,155 @@
+"""RestoreJob: check everything first, then restore volume by volume, in place.
+
+Called by agent/jobs.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from compose_backup.agent.catalog import read_manifest
+from compose_backup.agent.context import Context
+from compose_backup.agent.engines.restic import escaped, restore_arguments
+from compose_backup.agent.engines.restic_output import Message
+from compose_backup.agent.manifest import root_of
+from compose_backup.agent.progress import Tally
+from compose_backup.agent.repository import open_repository
+from compose_backup.agent.restore_checks import Wanted, check_includes, check_target, normalized, wanted_volumes
+from compose_backup.agent.texts import MESSAGE_LIMIT, shorten
+from compose_backup.api import reasons
+from compose_backup.api.backup_run import Failure
+from compose_backup.api.job import Report, RestoreJob, RestoreReport
+from compose_backup.api.record import VolumeManifest
+from compose_backup.api.restore_request import RestoredVolume
+from compose_backup.errors import AgentFailed
+
+START_NOTHING = "do not start services on it; mend the cause and restore again"
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """One volume, checked."""
+
+    wanted: Wanted
+    manifest: VolumeManifest | None
+
+
+def run(job: RestoreJob, context: Context) -> Report:
+    """Restore all volumes. Raise AgentFailed for what is found before anything is written."""
+    plans, includes = _checked(job, context)
+    sizes = {plan.wanted.source: plan.wanted.snapshot.bytes for plan in plans}
+    tally = Tally(tuple(sizes), {} if includes else sizes)
+    done: list[RestoredVolume] = []
+    failure: Failure | None = None
+    for plan in plans:
+        if failure is not None:
+            done.append(_untouched(plan, job))
+            continue
+        restored, failure = _attempt(plan, job, includes, context, tally)
+        done.append(restored)
+    return Report(restore=RestoreReport(volumes=tuple(done)), failure=failure)
+
+
+def _checked(job: RestoreJob, context: Context) -> tuple[list[_Plan], tuple[str, ...]]:
+    """Return what is to be done. Every volume is checked before the first one is written."""
+    includes = normalized(job.include)
+    wanted = wanted_volumes(job, open_repository(context).snapshots, context.places.volumes)
+    for one in wanted:
+        check_target(one, job, context.places.volume(one.source))
+    for one in wanted:
+        check_includes(one, includes, context)
+    return [_Plan(one, read_manifest(one.snapshot, one.source, context)) for one in wanted], includes
+
+
+def _attempt(
+    plan: _Plan, job: RestoreJob, includes: tuple[str, ...], context: Context, tally: Tally
+) -> tuple[RestoredVolume, Failure | None]:
+    """Restore one volume; whatever fails from here on leaves it incomplete."""
+    counts: dict[str, int] = {}
+    try:
+        context.stop.check()
+        context.emitter.target_touched()
+        _restore(plan, job, includes, context, tally, counts)
+    except AgentFailed as error:
+        return _incomplete(plan, job, error, counts, touched=context.emitter.touched)
+    return _restored(plan, job, counts), None
+
+
+def _restore(
+    plan: _Plan, job: RestoreJob, includes: tuple[str, ...], context: Context, tally: Tally, counts: dict[str, int]
+) -> None:
+    """Run restic and compare what it did with what the snapshot holds. Raise AgentFailed when it is not the same."""
+    source = plan.wanted.source
+    arguments = restore_arguments(
+        plan.wanted.snapshot.id,
+        context.places.volumes,
+        [escaped(f"/{source}/{include}" if include else f"/{source}") for include in includes or ("",)],
+        delete=job.existing_data == "Mirror",
+    )
+
+    def take(message: Message) -> None:
+        if message.get("message_type") == "summary":
+            counts.update({name: value for name, value in message.items() if isinstance(value, int)})
+        elif message.get("message_type") == "status":
+            context.emitter.progress(tally.take(source, message))
+
+    context.restic.run(f"restore volume {plan.wanted.target}", arguments, on_message=take)
+    _check_count(plan, counts, whole=not includes)
+    _check_root(plan, context)
+
+
+def _check_count(plan: _Plan, counts: dict[str, int], *, whole: bool) -> None:
+    """Compare the number of entries: an include that matches nothing restores nothing, and restic exits 0."""
+    expected = plan.wanted.least_entries if whole else 1
+    found = counts.get("total_files", 0)
+    if found < expected:
+        message = (
+            f"volume {plan.wanted.target}: restic restored {found} entries, snapshot {plan.wanted.snapshot.id[:8]} "
+            f"holds at least {expected}; run `restic check` on the repository"
+        )
+        raise AgentFailed(reasons.NOTHING_RESTORED, message, retryable=False)
+
+
+def _check_root(plan: _Plan, context: Context) -> None:
+    """Compare owner and mode of the volume's root with the manifest: databases refuse to start on a wrong one."""
+    if plan.manifest is None:
+        return
+    found = root_of(context.places.volume(plan.wanted.source))
+    if found != plan.manifest.root:
+        message = (
+            f"volume {plan.wanted.target}: its root is {found.uid}:{found.gid} {found.mode:o}, archived was "
+            f"{plan.manifest.root.uid}:{plan.manifest.root.gid} {plan.manifest.root.mode:o}; "
+            "does the file system of the volume take owners and modes?"
+        )
+        raise AgentFailed(reasons.TARGET_INCOMPLETE, message, retryable=False)
+
+
+def _restored(plan: _Plan, job: RestoreJob, counts: dict[str, int]) -> RestoredVolume:
+    return RestoredVolume(
+        name=plan.wanted.target,
+        phase="Succeeded",
+        created=plan.wanted.target in job.created,
+        files_restored=counts.get("files_restored", 0),
+        files_deleted=counts.get("files_deleted", 0),
+        bytes_restored=counts.get("bytes_restored", 0),
+    )
+
+
+def _incomplete(
+    plan: _Plan, job: RestoreJob, error: AgentFailed, counts: dict[str, int], *, touched: bool
+) -> tuple[RestoredVolume, Failure]:
+    """Return the outcome of a volume that must not be used, and the failure of the whole."""
+    message = shorten(f"{error.message}; volume {plan.wanted.target} is incomplete: {START_NOTHING}", MESSAGE_LIMIT)
+    if not touched:  # stopped before the first volume: nothing was written anywhere
+        return _untouched(plan, job), Failure(reason=error.reason, message=error.message, retryable=error.retryable)
+    result = _restored(plan, job, counts).model_copy(update={"phase": "TargetIncomplete", "error": shorten(message)})
+    return result, Failure(reason=reasons.TARGET_INCOMPLETE, message=message, retryable=False)
+
+
+def _untouched(plan: _Plan, job: RestoreJob) -> RestoredVolume:
+    return RestoredVolume(
+        name=plan.wanted.target,
+        phase="Failed",
+        created=plan.wanted.target in job.created,
+        error="nothing was written: the restore ended before this volume",
+    )
