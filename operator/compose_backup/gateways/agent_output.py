@@ -54,8 +54,8 @@ def separated(logs: bytes) -> tuple[bytes, bytes]:
 
 def events(stdout: str) -> tuple[Event, ...]:
     """Return the events by sequence number, each once; what is cut off, or no event, is left out."""
-    # The `local` log driver splits lines at 16 KiB and loses the line end of the last part (seen on Engine 20.10), so the
-    # next event follows directly. Inside a JSON string the quote would be escaped: this can only be where one begins.
+    # The `local` log driver splits lines at 16 KiB and loses the line end of the last part (seen on Engine 20.10), so
+    # the next event follows directly. Inside a JSON string quotes are escaped: this can only be where one begins.
     lines = stdout.replace(EVENT_BEGIN, "\n" + EVENT_BEGIN).split("\n")
     found = {event.sequence: event for line in lines if (event := _event(line))}
     return tuple(found[sequence] for sequence in sorted(found))

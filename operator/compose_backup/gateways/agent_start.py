@@ -14,16 +14,13 @@ from compose_backup.api import reasons
 from compose_backup.errors import ComposeBackupError, Stalled, Unreachable
 from compose_backup.gateways import engine_errors, engine_volumes
 from compose_backup.gateways.agent_request import create_body, volume_names
-from compose_backup.gateways.engine_session import SLOW_SECONDS, Session, quoted
+from compose_backup.gateways.engine_session import Limits, Session, quoted
 from compose_backup.planning.facts import AgentContainer
 
-START_LIMIT = 3 * SLOW_SECONDS
-PULL_LIMIT = 600.0
 
-
-def limit(wanted: AgentContainer) -> float:
+def patience(wanted: AgentContainer, limits: Limits) -> float:
     """Return the seconds after which the caller of start() need not wait any longer."""
-    return START_LIMIT if wanted.pull_policy == "Never" else START_LIMIT + PULL_LIMIT
+    return limits.slow if wanted.pull_policy == "Never" else limits.slow + limits.pull
 
 
 def start(session: Session, wanted: AgentContainer, job: bytes) -> str | None:
@@ -47,16 +44,16 @@ def start(session: Session, wanted: AgentContainer, job: bytes) -> str | None:
 def remove(session: Session, name: str) -> None:
     """Remove a container and its anonymous volumes; 409 says that somebody is already removing it."""
     query = {"force": 1, "v": 1}
-    session.ask("DELETE", f"/containers/{quoted(name)}", query=query, accept=(404, 409), seconds=SLOW_SECONDS)
+    session.ask("DELETE", f"/containers/{quoted(name)}", query=query, accept=(404, 409), works=True)
 
 
 def _created(session: Session, wanted: AgentContainer) -> str | None:
     """Create the container, pulling the image only when it turns out to be missing: that saves a question each time."""
     body, query = create_body(wanted), {"name": wanted.name}
-    answer = session.ask("POST", "/containers/create", query=query, body=body, accept=(404, 409), seconds=SLOW_SECONDS)
+    answer = session.ask("POST", "/containers/create", query=query, body=body, accept=(404, 409), works=True)
     if answer.status == 404 and wanted.pull_policy == "IfNotPresent":
         _pull(session, wanted.image)
-        answer = session.ask("POST", "/containers/create", query=query, body=body, accept=(409,), seconds=SLOW_SECONDS)
+        answer = session.ask("POST", "/containers/create", query=query, body=body, accept=(409,), works=True)
     if answer.status == 404:
         raise engine_errors.of_answer(session.host, "POST /containers/create", 404, answer.message)
     return None if answer.status == 409 else str(answer.json()["Id"])
@@ -64,31 +61,31 @@ def _created(session: Session, wanted: AgentContainer) -> str | None:
 
 def _started(session: Session, container_id: str, job: bytes) -> None:
     with session.stdin_of(container_id) as stdin:
-        session.ask("POST", f"/containers/{container_id}/start", seconds=SLOW_SECONDS)
-        stdin.settimeout(SLOW_SECONDS)
+        session.ask("POST", f"/containers/{container_id}/start", works=True)
+        stdin.settimeout(session.limits.work)
         stdin.sendall(job)
 
 
 def _explained(session: Session, wanted: AgentContainer, error: BaseException) -> BaseException:
-    """Return the error to raise: an engine that answers, but not to a start, hangs on a mount (an NFS server is gone)."""
+    """Return the error to raise. An engine that answers, but not to a start, hangs on a mount (a dead NFS server)."""
     volumes = volume_names(wanted)
     if isinstance(error, Unreachable) and volumes:
         with suppress(ComposeBackupError):
             session.ask("GET", "/_ping")
-            said = f"mounting {', '.join(volumes)} did not end within {SLOW_SECONDS:.0f} s"
+            said = f"mounting {', '.join(volumes)} did not end within {session.limits.work:g} s"
             return engine_errors.mount_failed(session.host, said)
     return error
 
 
 def _pull(session: Session, image: str) -> None:
     """Pull an image. Errors come within the stream of an answer that began with 200 (API, ImageCreate)."""
-    deadline = time.monotonic() + PULL_LIMIT
+    deadline = time.monotonic() + session.limits.pull
     try:
-        for line in session.lines("POST", "/images/create", query=_pulled(image), seconds=SLOW_SECONDS):
+        for line in session.lines("POST", "/images/create", query=_pulled(image)):
             if "error" in line:
                 raise _unavailable(session.host, image, line["error"])
             if time.monotonic() > deadline:
-                raise _unavailable(session.host, image, f"the pull did not end within {PULL_LIMIT:.0f} s")
+                raise _unavailable(session.host, image, f"the pull did not end within {session.limits.pull:g} s")
     except Stalled as error:
         raise _unavailable(session.host, image, error.message) from error
 

@@ -13,29 +13,28 @@ from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-import docker  # type: ignore[import-untyped]
+import docker
 import requests
 
 from compose_backup.api.compose_host import EngineFacts
 from compose_backup.gateways import agent_output, agent_start, engine_errors, engine_volumes
 from compose_backup.gateways.engine_calls import EngineCalls
 from compose_backup.gateways.engine_link import Access, Link
-from compose_backup.gateways.engine_session import QUICK_SECONDS, SLOW_SECONDS, Answer, quoted
+from compose_backup.gateways.engine_session import Answer, Limits, quoted
 from compose_backup.planning import engine_json, labels
 from compose_backup.planning.facts import AgentContainer, AgentLook, HostAddress, Inventory, OwnContainer, Volume
 
 Result = TypeVar("Result")
 
 LOG_LINES = 200
-QUICK_LIMIT = 30.0
-"""Seconds for a quick method as a whole: a tunnel is opened, then two requests are answered."""
 
 
 class SdkSession:
-    """Requests to one engine over the SDK's connections; see engine_session.Session. Blocking, used by several threads."""
+    """Requests to one engine over the SDK's connections; see engine_session.Session. Used by several threads."""
 
-    def __init__(self, address: HostAddress, link: Link) -> None:
+    def __init__(self, address: HostAddress, link: Link, limits: Limits) -> None:
         self.host = address.name
+        self.limits = limits
         self.endpoint = address.endpoint
         self._link = link
         self._client: tuple[Access, Any] | None = None
@@ -59,18 +58,18 @@ class SdkSession:
         query: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
         accept: tuple[int, ...] = (),
-        seconds: float = QUICK_SECONDS,
+        works: bool = False,
     ) -> Answer:
         """Ask for a path below the API version."""
         versioned = self._versioned(path)
-        return self._request(method, versioned, params=query, json=body, accept=accept, seconds=seconds)
+        return self._request(method, versioned, params=query, json=body, accept=accept, works=works)
 
-    def lines(self, method: str, path: str, *, query: Mapping[str, Any], seconds: float) -> Iterator[dict[str, Any]]:
-        """Ask, and yield one JSON document a line as they come; `seconds` is the longest silence."""
+    def lines(self, method: str, path: str, *, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Ask, and yield one JSON document a line as they come."""
         path = self._versioned(path)
         with (
             self._classified(),
-            closing(self._sent(method, path, params=query, seconds=seconds, stream=True)) as response,
+            closing(self._sent(method, path, params=query, works=True, stream=True)) as response,
         ):
             self._check(response)
             yield from (json.loads(line) for line in response.iter_lines() if line)
@@ -86,13 +85,14 @@ class SdkSession:
         upgrade = {"Connection": "Upgrade", "Upgrade": "tcp"}
         query = {"stdin": 1, "stream": 1}
         with self._classified():
-            response = self._sent("POST", path, params=query, headers=upgrade, stream=True, seconds=SLOW_SECONDS)
+            response = self._sent("POST", path, params=query, headers=upgrade, stream=True, works=True)
             with closing(response):
                 self._check(response)
                 raw = self._connected()._get_raw_response_socket(response)
                 connection: socket.socket = getattr(raw, "_sock", raw)
                 yield connection
-                connection.close()
+                # Only closing would do nothing while the response still holds the socket.
+                connection.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """Close all connections and the way to the engine."""
@@ -112,8 +112,9 @@ class SdkSession:
             self._check(response, accept)
             return Answer(response.status_code, response.content)
 
-    def _sent(self, method: str, path: str, *, seconds: float = QUICK_SECONDS, **options: Any) -> requests.Response:
+    def _sent(self, method: str, path: str, *, works: bool = False, **options: Any) -> requests.Response:
         client = self._connected()
+        seconds = self.limits.work if works else self.limits.answer
         response: requests.Response = client.request(
             method, client.base_url + path, timeout=seconds, allow_redirects=False, **options
         )
@@ -129,7 +130,7 @@ class SdkSession:
     def _connected(self) -> Any:
         access = self._link.open()
         if self._client is None or self._client[0] != access:
-            self._client = (access, _client(access))
+            self._client = (access, _client(access, self.limits.answer))
         return self._client[1]
 
     @contextmanager
@@ -167,7 +168,8 @@ class EngineHost:
 
     async def start_agent(self, container: AgentContainer, job: bytes) -> str | None:
         """Create, attach, start, send the job; None when the name is taken."""
-        return await self._slow(partial(agent_start.start, wanted=container, job=job), agent_start.limit(container))
+        patience = agent_start.patience(container, self._session.limits)
+        return await self._slow(partial(agent_start.start, wanted=container, job=job), patience)
 
     async def look_at_agent(self, name: str) -> AgentLook | None:
         """Inspect the container and read its last lines."""
@@ -179,20 +181,20 @@ class EngineHost:
 
     async def remove_agent(self, name: str) -> None:
         """Remove the container and its anonymous volumes."""
-        await self._slow(partial(agent_start.remove, name=name), SLOW_SECONDS + QUICK_LIMIT)
+        await self._slow(partial(agent_start.remove, name=name), self._session.limits.slow)
 
     async def own_containers(self, installation: str) -> tuple[OwnContainer, ...]:
         """List the containers that this installation made."""
         return await self._quick(partial(_own_containers, installation=installation))
 
     async def _quick(self, call: Callable[[SdkSession], Result]) -> Result:
-        return await self._calls.quick(partial(call, self._session), QUICK_LIMIT)
+        return await self._calls.quick(partial(call, self._session), self._session.limits.quick)
 
     async def _slow(self, call: Callable[[SdkSession], Result], seconds: float) -> Result:
         return await self._calls.slow(partial(call, self._session), seconds)
 
 
-def _client(access: Access) -> Any:
+def _client(access: Access, seconds: float) -> Any:
     """Return a client of the SDK. Its version is not used: paths carry the engine's own."""
     tls = False
     if access.tls:
@@ -200,7 +202,7 @@ def _client(access: Access) -> Any:
         # The SDK's default is not to verify (docker-py tls.py).
         tls = docker.tls.TLSConfig(client_cert=files, ca_cert=str(access.tls.authority), verify=True)
     version = docker.constants.MINIMUM_DOCKER_API_VERSION
-    client = docker.APIClient(base_url=access.base_url, version=version, timeout=QUICK_SECONDS, tls=tls)
+    client = docker.APIClient(base_url=access.base_url, version=version, timeout=seconds, tls=tls)
     # Else REQUESTS_CA_BUNDLE would replace our CA, and HTTPS_PROXY would get our traffic.
     client.trust_env = False
     return client

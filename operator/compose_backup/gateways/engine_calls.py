@@ -1,7 +1,8 @@
 """Blocking calls to engines in threads of our own, so that the event loop never waits and no host delays another.
 
-Three pools: for quick calls, for slow ones (pull, create, start), and for hosts that lately did not answer. So a host that
-hangs can neither take the threads of the others nor those that look while it starts. Called by gateways/docker_host.py.
+Three pools: for quick calls, for slow ones (pull, create, start), and for hosts that lately did not answer. So a host
+that hangs can neither take the threads of the others nor those that look while it starts.
+Called by gateways/docker_host.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What Docker, TLS and ssh say when something fails, turned into errors of ours that name host, cause and next step.
 
-Messages are those of Engine 20.10 and later, OpenSSH 9 and OpenSSL 3, as seen in trials. Called by gateways/docker_host.py,
-gateways/agent_start.py and the ways to an engine.
+Messages are those of Engine 20.10 and later, OpenSSH 9 and OpenSSL 3, as seen in trials.
+Called by gateways/docker_host.py, gateways/agent_start.py and the ways to an engine.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The ways to an engine, and the plain one: a unix socket on the operator's own machine.
 
-A way leads from a HostAddress to something that HTTP can be spoken over. Called by gateways/docker_host.py; the other ways
-are gateways/engine_tls.py and gateways/ssh_tunnel.py.
+A way leads from a HostAddress to something that HTTP can be spoken over. The other ways are gateways/engine_tls.py and
+gateways/ssh_tunnel.py. Called by gateways/docker_host.py.
 """
 
 from __future__ import annotations

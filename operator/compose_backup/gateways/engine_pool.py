@@ -11,11 +11,13 @@ from compose_backup.gateways import engine_errors
 from compose_backup.gateways.docker_host import EngineHost, SdkSession
 from compose_backup.gateways.engine_calls import EngineCalls, EngineThreads, IdleTimer
 from compose_backup.gateways.engine_link import Link, SocketLink
+from compose_backup.gateways.engine_session import Limits
 from compose_backup.gateways.engine_tls import TlsLink
 from compose_backup.gateways.ssh_tunnel import SshTunnel
 from compose_backup.planning.facts import HostAddress
 
 IDLE_SECONDS = 300.0
+LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,18 @@ class EnginePool:
     memory (`emptyDir{medium: Memory}`); its path must be shorter than 70 characters, since sockets lie there as well.
     """
 
-    def __init__(self, *, threads: int = 32, scratch: Path | None = None, idle_seconds: float = IDLE_SECONDS) -> None:
+    def __init__(
+        self,
+        *,
+        threads: int = 32,
+        scratch: Path | None = None,
+        idle_seconds: float = IDLE_SECONDS,
+        limits: Limits = LIMITS,
+    ) -> None:
         self._threads = EngineThreads(threads)
         self._scratch = scratch
         self._idle_seconds = idle_seconds
+        self._limits = limits
         self._members: dict[str, _Member] = {}
 
     def at(self, address: HostAddress) -> EngineHost:
@@ -63,7 +73,7 @@ class EnginePool:
         self._threads.close()
 
     def _member(self, address: HostAddress) -> _Member:
-        session = SdkSession(address, _link(address, self._scratch))
+        session = SdkSession(address, _link(address, self._scratch), self._limits)
         idle = IdleTimer(session.close, self._idle_seconds, self._threads.slow)
         no_answer = engine_errors.no_answer(address.name, address.endpoint)
         host = EngineHost(session, EngineCalls(self._threads, no_answer, idle))

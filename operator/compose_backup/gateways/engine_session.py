@@ -13,10 +13,27 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-QUICK_SECONDS = 10.0
-"""Longest silence of an engine that is asked for what it knows."""
-SLOW_SECONDS = 60.0
-"""Longest silence of an engine that mounts, creates, starts or removes."""
+
+@dataclass(frozen=True)
+class Limits:
+    """How long we wait for an engine, in seconds."""
+
+    answer: float = 10.0
+    """Longest silence of an engine that is asked for what it knows."""
+    work: float = 60.0
+    """Longest silence of one that mounts, creates, starts, removes, or passes on what it pulls."""
+    pull: float = 600.0
+    """Longest pull as a whole."""
+
+    @property
+    def quick(self) -> float:
+        """How long a caller waits who asks: a tunnel is opened, then two requests are answered."""
+        return 3 * self.answer
+
+    @property
+    def slow(self) -> float:
+        """How long a caller waits for work without a pull: create, start, and remove what did not start."""
+        return 3 * self.work + self.quick
 
 
 @dataclass(frozen=True)
@@ -46,6 +63,10 @@ class Session(Protocol):
     def host(self) -> str:
         """The name of the ComposeHost, for messages."""
 
+    @property
+    def limits(self) -> Limits:
+        """How long to wait for this engine."""
+
     def ask(
         self,
         method: str,
@@ -54,12 +75,15 @@ class Session(Protocol):
         query: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
         accept: tuple[int, ...] = (),
-        seconds: float = QUICK_SECONDS,
+        works: bool = False,
     ) -> Answer:
-        """Ask for a path below the API version. A status of 400 or more is raised, unless it is in `accept`."""
+        """Ask for a path below the API version. A status of 400 or more is raised, unless it is in `accept`.
 
-    def lines(self, method: str, path: str, *, query: Mapping[str, Any], seconds: float) -> Iterator[dict[str, Any]]:
-        """Ask, and yield one JSON document a line as they come; `seconds` is the longest silence."""
+        `works` says that the engine has more to do than to tell what it knows.
+        """
+
+    def lines(self, method: str, path: str, *, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Ask, and yield one JSON document a line as they come."""
 
     def stdin_of(self, container_id: str) -> AbstractContextManager[socket.socket]:
         """Attach to a container's stdin; closed on leaving."""

@@ -1,4 +1,7 @@
-"""Volumes on an engine: looked up before they are used, created and compared. Called by docker_host.py and agent_start.py."""
+"""Volumes on an engine: looked up before they are used, created and compared.
+
+Called by gateways/docker_host.py and gateways/agent_start.py.
+"""
 
 from __future__ import annotations
 

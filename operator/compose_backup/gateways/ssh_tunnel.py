@@ -1,7 +1,7 @@
 """The way to an engine by SSH: one ssh process that forwards a local socket to the Docker socket of the host.
 
-The SDK's own ssh support wants the docker program on the host, or logs in once a request, and hijacked streams hang in it
-(docker-py#2966, docker-py#3218). A forwarded socket needs nothing but sshd. Called by gateways/engine_pool.py.
+The SDK's own ssh support wants the docker program on the host, or logs in once a request, and hijacked streams hang in
+it (docker-py#2966, docker-py#3218). A forwarded socket needs nothing but sshd. Called by gateways/engine_pool.py.
 """
 
 from __future__ import annotations
