@@ -1,4 +1,7 @@
-"""ArchiveRepository: where archives go and how they are written. Read by reconcile/archive_repository.py and every run."""
+"""ArchiveRepository: where archives go and how they are written.
+
+Read by reconcile/archive_repository.py and every run.
+"""
 
 from __future__ import annotations
 

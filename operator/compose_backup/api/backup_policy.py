@@ -13,12 +13,13 @@ from compose_backup.api.conditions import Status
 RUN_REQUESTED_ANNOTATION = "backup.dockerwarts.io/run-requested"
 CANCEL_REQUESTED_ANNOTATION = "backup.dockerwarts.io/cancel-requested"
 
-MAX_NAME_LENGTH = 50  # the name of a run is the policy's, a hyphen and twelve digits, and becomes a host name on the engine
+# The name of a run is the policy's, a hyphen and twelve digits, and becomes a host name on the engine.
+MAX_NAME_LENGTH = 50
 MAX_VOLUMES = 256
 
 NAME_RULE = cel(
     f"self.metadata.name.size() <= {MAX_NAME_LENGTH}",
-    f"the name of a BackupPolicy has at most {MAX_NAME_LENGTH} characters, since the names of its runs are made from it",
+    f"the name of a BackupPolicy has at most {MAX_NAME_LENGTH} characters, since the names of its runs are made of it",
 )
 
 Glob = Annotated[str, Field(min_length=1, max_length=255)]
@@ -32,7 +33,8 @@ class Selector(Model):
     """Which volumes. A volume is selected when it matches every criterion that is given, and no entry of `exclude`."""
 
     projects: Globs = ()
-    """Compose projects, as globs. A volume belongs to the project of its labels, or of a container that mounts it. Default: all."""
+    """Compose projects, as globs. A volume belongs to the project of its labels, or of a container that mounts it.
+    Default: all."""
     volumes: Globs = ()
     """Globs over the volume's key in the Compose file or its full name. Example: `*-data`. Default: all."""
     labels: Annotated[dict[Line, Line], Field(max_length=16)] = Field(default_factory=dict)
@@ -40,14 +42,16 @@ class Selector(Model):
     exclude: Globs = ()
     """Globs over key or full name of volumes that are left out."""
     allow_empty: bool = False
-    """Whether a run that matches no volume is fine. Default: it fails, since a typing error must not look like a backup."""
+    """Whether a run that matches no volume is fine. Default: it fails, since a typing error must not look like a
+    backup."""
 
 
 class Quiesce(Model):
     """What is done with the services that write to a volume while it is read."""
 
     method: Literal["None"] | None = None
-    """`None` asks for a live copy: files may belong to different moments. Unset: a run fails when a service that writes is running."""
+    """`None` asks for a live copy: files may belong to different moments. Unset: a run fails when a service that writes
+    is running."""
 
 
 class Retry(Model):
@@ -82,7 +86,8 @@ class BackupPolicySpec(Model):
     model_config = with_rules(
         cel(
             "self.schedule.trim().split(' ').filter(f, f.size() > 0).size() == 5",
-            "schedule must have five fields: minute hour day-of-month month day-of-week; a field for seconds is not supported",
+            "schedule must have five fields: minute hour day-of-month month day-of-week; "
+            "a field for seconds is not supported",
         )
     )
 
@@ -97,17 +102,20 @@ class BackupPolicySpec(Model):
     time_zone: Annotated[str, Field(min_length=1, max_length=64)] = "UTC"
     """IANA time zone of the schedule. Example: `Europe/Paris`. Default: `UTC`."""
     jitter_seconds: Annotated[int, Field(ge=0, le=86400)] = 0
-    """Each slot is put off by a constant part of this many seconds, which follows from the policy's UID, so that not all start at once."""
+    """Each slot is put off by a constant part of this many seconds, which follows from the policy's UID, so that not
+    all start at once."""
     starting_deadline_seconds: Annotated[int, Field(ge=1, le=604800)] | None = None
     """How late a missed slot may still start. Default: any time; several missed slots make one run in any case."""
     suspend: bool = False
     """Whether the schedule rests. Runs on request go on; resuming does not make up for what was missed."""
     deadline_seconds: Annotated[int, Field(ge=1, le=2592000)] | None = None
-    """The longest that a run may take, all attempts together. Default: no limit, since a first full backup may take days."""
+    """The longest that a run may take, all attempts together. Default: no limit, since a first full backup may take
+    days."""
     retry: Retry = Retry()
     """Attempts inside one run."""
     exclude_files: Annotated[tuple[Line, ...], Field(max_length=64)] = ()
-    """Patterns of files inside the volumes that are left out. A leading `/` means the root of the volume. Example: `*.log`, `/cache`."""
+    """Patterns of files inside the volumes that are left out. A leading `/` means the root of the volume. Example:
+    `*.log`, `/cache`."""
     quiesce: Quiesce = Quiesce()
     """What is done with the services that write to a volume while it is read."""
     objectives: Objectives = Objectives()
@@ -166,7 +174,8 @@ class BackupPolicyStatus(Status):
     last_success_time: dt.datetime | None = None
     """Slot of the last good run."""
     fresh_until: dt.datetime | None = None
-    """Until when the last good run is young enough. Past it, the policy is not fresh, whether or not the operator runs."""
+    """Until when the last good run is young enough. Past it, the policy is not fresh, whether or not the operator
+    runs."""
     volumes: Annotated[tuple[Line, ...], Field(max_length=MAX_VOLUMES)] = ()
     """The volumes that the selector matches now."""
     restore_points: Annotated[tuple[RestorePoint, ...], Field(max_length=50)] = ()

@@ -16,7 +16,8 @@ class AgentSettings(Model):
     """How the agent container is run on this host."""
 
     image: Line | None = None
-    """Image of the agent. Default: the operator's setting `COMPOSE_BACKUP_AGENT_IMAGE`, of the same version as the operator."""
+    """Image of the agent. Default: the operator's setting `COMPOSE_BACKUP_AGENT_IMAGE`, of the same version as the
+    operator."""
     image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = "IfNotPresent"
     """When the engine pulls the image. `Never` is for hosts without a way to a registry."""
     cpus: Annotated[float, Field(gt=0, le=1024)] = 2.0
@@ -33,7 +34,8 @@ class Permit(Model):
     """What policies, repositories and restores of this namespace may use on the host."""
 
     host_paths: Annotated[tuple[Path, ...], Field(max_length=32)] = ()
-    """Directories on the host below which repositories may lie (`storage.hostPath`). Default: none. Example: `/srv/backups`."""
+    """Directories on the host below which repositories may lie (`storage.hostPath`). Default: none. Example:
+    `/srv/backups`."""
 
 
 class ComposeHostSpec(Model):
@@ -52,7 +54,8 @@ class ComposeHostSpec(Model):
         Field(max_length=512, pattern=r"^(unix:///.+|tcp://[^/@]+:[0-9]+|ssh://[^@/]+@[^/@:]+(:[0-9]+)?(/.+)?)$"),
     ]
     """Where the Docker Engine answers: `ssh://user@host[:port][/path/to/docker.sock]`, `tcp://host:2376` (with TLS) or
-    `unix:///path`. `unix` and loopback addresses reach the operator's own machine and work only where its settings allow them."""
+    `unix:///path`. `unix` and loopback addresses reach the operator's own machine and work only where its settings
+    allow them."""
     credentials_secret_ref: Reference | None = None
     """Secret with `ssh-privatekey` and `known_hosts` for ssh, or `tls.crt`, `tls.key` and `ca.crt` for tcp."""
     agent: AgentSettings = AgentSettings()
@@ -60,7 +63,8 @@ class ComposeHostSpec(Model):
     permit: Permit = Permit()
     """What the objects of this namespace may use on the host. Whoever may create policies here can use it."""
     max_concurrent_runs: Annotated[int, Field(ge=1, le=16)] = 1
-    """How many runs and restores work on the engine at once. Two ComposeHosts on one engine share the smaller number."""
+    """How many runs and restores work on the engine at once. Two ComposeHosts on one engine share the smaller
+    number."""
     probe_interval_seconds: Annotated[int, Field(ge=10, le=3600)] = 60
     """Seconds between two looks at the engine."""
 

@@ -202,10 +202,10 @@ def files() -> dict[str, str]:
 class _Dumper(yaml.SafeDumper):
     """Indents lists below their key and never writes anchors, as people write manifests."""
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
         super().increase_indent(flow, indentless=False)
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
 
 

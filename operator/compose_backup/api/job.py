@@ -27,7 +27,8 @@ REPOSITORY_ROOT = "/repository"
 DOCKER_SOCKET = "/run/compose-backup/docker.sock"
 
 ACCEPT_SECONDS = 30
-"""The agent ends when it has no job after this time; the operator gives up on an agent that has not accepted by then."""
+"""The agent ends when it has no job after this time; the operator gives up on an agent that has not accepted by
+then."""
 HEARTBEAT_SECONDS = 5
 """The agent writes at least one line in this time."""
 
@@ -180,5 +181,3 @@ class Event(Model):
     """Restore: whether a byte may have been written to a target by now."""
     progress: Progress | None = None
     report: Report | None = None
-
-

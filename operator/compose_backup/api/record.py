@@ -1,7 +1,7 @@
 """What is stored in the repository beside the data: the manifest of a volume and the record of a run.
 
-A run counts as good only by its record, the last snapshot that it writes. Latest, `asOf` and restore points read records,
-never objects of the cluster, so that they outlive it. Written by agent/backup.py, read by agent/catalog.py.
+A run counts as good only by its record, the last snapshot that it writes. Latest, `asOf` and restore points read
+records, never objects of the cluster, so that they outlive it. Written by agent/backup.py, read by agent/catalog.py.
 """
 
 from __future__ import annotations

@@ -36,7 +36,8 @@ class RestoreSource(Model):
             "asOf goes with policyRef, or with repositoryRef and host: a run and a snapshot have their time already",
         ),
         cel(
-            "has(self.repositoryRef) ? (has(self.host) != has(self.snapshotId)) : !(has(self.host) || has(self.snapshotId))",
+            "has(self.repositoryRef) ? (has(self.host) != has(self.snapshotId)) "
+            ": !(has(self.host) || has(self.snapshotId))",
             "repositoryRef needs exactly one of host and snapshotId, and neither goes without it",
         ),
         cel("!has(self.volume) || has(self.host)", "volume goes with repositoryRef and host"),
@@ -98,14 +99,27 @@ class RestoreRequestSpec(Model):
     target: RestoreTarget = RestoreTarget()
     """Where the data goes."""
     include: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=1024)], ...], Field(max_length=64)] = ()
-    """Paths inside the volumes, from their root, each a file or a directory. Example: `conf/app.ini`. Default: everything."""
+    """Paths inside the volumes, from their root, each a file or a directory. Example: `conf/app.ini`.
+    Default: everything."""
     existing_data: ExistingData = "Fail"
-    """What happens when a target volume holds data: `Fail` changes nothing, `Overwrite` keeps files that the archive lacks,
-    `Mirror` deletes them."""
+    """What happens when a target volume holds data: `Fail` changes nothing, `Overwrite` keeps files that the archive
+    lacks, `Mirror` deletes them."""
     start_before: dt.datetime | None = None
-    """A request that is first seen after this time is skipped as expired, for example when a cluster is built anew from Git."""
+    """A request that is first seen after this time is skipped as expired, for example when a cluster is built anew from
+    Git."""
     deadline_seconds: Annotated[int, Field(ge=1, le=2592000)] | None = None
     """The longest that the request may take, waiting included. Default: no limit."""
+
+
+class VolumeDefinition(Model):
+    """How a missing volume is made, as the manifest in its archive says."""
+
+    driver: Line
+    """Volume driver. Example: `local`."""
+    options: Annotated[dict[Line, Text], Field(max_length=32)] = Field(default_factory=dict)
+    """Driver options, for example `type`, `o` and `device`."""
+    labels: Annotated[dict[Line, Text], Field(max_length=64)] = Field(default_factory=dict)
+    """Labels of the volume."""
 
 
 class ResolvedVolume(Model):
@@ -117,6 +131,8 @@ class ResolvedVolume(Model):
     """Full name of the volume that is written to."""
     snapshot_id: Line
     """Full id of the restic snapshot."""
+    definition: VolumeDefinition | None = None
+    """How the target is made, if it was missing when the request was resolved."""
 
 
 class ResolvedRestore(Model):

@@ -93,7 +93,8 @@ async def connect(namespace: str, kubeconfig: str | None = None) -> KubernetesCl
     except (kubernetes_config.ConfigException, OSError) as error:
         raise Stalled(
             reasons.AUTHENTICATION_FAILED,
-            f"no way to the Kubernetes API: {error}; set KUBECONFIG, or run in a pod with a ServiceAccount",
+            f"no way to the Kubernetes API by {path or 'a ServiceAccount'}: {error}; "
+            "set KUBECONFIG, or run in a pod with a ServiceAccount",
         ) from error
     return KubernetesCluster(ApiClient(configuration), namespace)
 
