@@ -1,0 +1,85 @@
+"""The agent container for each purpose: mounts, capabilities and limits, each right with the reason why it is needed.
+
+Called by reconcile/agents.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from compose_backup.api.archive_repository import Storage
+from compose_backup.api.compose_host import AgentSettings
+from compose_backup.api.job import DOCKER_SOCKET, REPOSITORY_ROOT, VOLUMES_ROOT
+from compose_backup.planning.facts import AgentContainer, AgentMount
+
+# What each purpose may do beyond an ordinary process of user 0, all other capabilities being dropped. Measured by leaving
+# out one at a time: without it, the loss is as said. No purpose has SYS_ADMIN, so `trusted.*` attributes are left out.
+BACKUP_CAPABILITIES = (
+    "DAC_READ_SEARCH",  # reads files and directories of other users; without it: unreadable, exit 3
+    "DAC_OVERRIDE",  # writes to a repository whose directory belongs to another user
+)
+RESTORE_CAPABILITIES = (
+    "CHOWN",  # gives files back to their owners
+    "DAC_OVERRIDE",  # writes into directories of other users
+    "FOWNER",  # sets mode and times of files of other users
+    "FSETID",  # keeps setgid on directories; without it the bit is lost without an error
+    "MKNOD",  # makes device nodes
+    "SETFCAP",  # gives file capabilities back
+)
+REPOSITORY_CAPABILITIES = ("DAC_OVERRIDE",)  # opens and creates a repository in a directory of another user
+
+
+def repository_mount(storage: Storage, *, read_only: bool, may_create: bool) -> AgentMount:
+    """Return the mount of the repository's place. A missing directory is created only where a repository may be."""
+    if storage.volume:
+        return AgentMount("volume", storage.volume.name, REPOSITORY_ROOT, read_only)
+    assert storage.host_path
+    kind: Literal["directory", "bind"] = "directory" if may_create else "bind"
+    return AgentMount(kind, storage.host_path.path, REPOSITORY_ROOT, read_only)
+
+
+def backup_mounts(volumes: Sequence[str], repository: AgentMount, docker_socket: str) -> tuple[AgentMount, ...]:
+    """Return volumes read-only, the repository, and the Docker socket through which the agent sees who writes."""
+    return (
+        *(AgentMount("volume", name, f"{VOLUMES_ROOT}/{name}", read_only=True) for name in volumes),
+        repository,
+        AgentMount("bind", docker_socket, DOCKER_SOCKET, read_only=True),
+    )
+
+
+def restore_mounts(pairs: Sequence[tuple[str, str]], repository: AgentMount) -> tuple[AgentMount, ...]:
+    """Return each target volume mounted under the name of its source, since snapshots hold the source's path."""
+    return (
+        *(AgentMount("volume", target, f"{VOLUMES_ROOT}/{source}", read_only=False) for source, target in pairs),
+        repository,
+    )
+
+
+def agent_container(
+    name: str,
+    labels: dict[str, str],
+    mounts: tuple[AgentMount, ...],
+    capabilities: tuple[str, ...],
+    settings: AgentSettings,
+    default_image: str,
+) -> AgentContainer:
+    """Return the container for one job."""
+    return AgentContainer(
+        name=name,
+        # Unique per container: restic tells a live lock from a stale one by host name and process id.
+        hostname=name.removeprefix("compose-backup-")[:63],
+        image=settings.image or default_image,
+        pull_policy=settings.image_pull_policy,
+        labels=labels,
+        mounts=mounts,
+        capabilities=capabilities,
+        memory_bytes=memory_bytes(settings.memory),
+        cpus=settings.cpus,
+        network=settings.network,
+    )
+
+
+def memory_bytes(text: str) -> int:
+    """Return `512Mi` or `1Gi` as bytes."""
+    return int(text[:-2]) * {"Mi": 2**20, "Gi": 2**30}[text[-2:]]

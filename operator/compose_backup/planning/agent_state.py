@@ -1,0 +1,94 @@
+"""What a look at an agent container means: it works, it has reported, or it died. The same for every purpose.
+
+Called by reconcile/agents.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from compose_backup.api import reasons
+from compose_backup.api.backup_run import Failure, Progress
+from compose_backup.api.job import Report
+from compose_backup.planning.facts import AgentLook
+
+KILLED_EXIT_CODE = 137
+
+
+@dataclass(frozen=True)
+class Working:
+    """The agent is at work. `sequence` is that of its last event, 0 before the first."""
+
+    sequence: int
+    progress: Progress | None
+
+
+@dataclass(frozen=True)
+class Reported:
+    """The agent has ended and said how."""
+
+    report: Report
+    log_tail: str
+
+
+@dataclass(frozen=True)
+class Died:
+    """The agent has ended without a report. `target_touched`: a restore may have written to its target by then."""
+
+    failure: Failure
+    target_touched: bool
+    log_tail: str
+
+
+@dataclass(frozen=True)
+class NeverStarted:
+    """The container was created, but the operator died before it was started: nothing has happened yet."""
+
+
+AgentState = Working | Reported | Died | NeverStarted
+
+
+def judge(look: AgentLook | None) -> AgentState:
+    """Return what a look at the container means."""
+    if look is None:
+        return Died(_vanished(), target_touched=True, log_tail="")
+    if look.state == "created":
+        return NeverStarted()
+    report = next((event.report for event in reversed(look.events) if event.report), None)
+    tail = look.error_output[-1024:]
+    if report is not None and not look.alive:
+        return Reported(report, tail)
+    if look.alive:
+        progress = next((event.progress for event in reversed(look.events) if event.progress), None)
+        return Working(look.events[-1].sequence if look.events else 0, progress)
+    # Without a single event nothing is known, and a target whose state is unknown must not be used.
+    touched = any(event.target_touched for event in look.events) or not look.events
+    return Died(_death(look), touched, tail)
+
+
+def _vanished() -> Failure:
+    return Failure(
+        reason=reasons.AGENT_LOST,
+        message="the agent container was removed before it had reported; something on the host removes containers",
+        retryable=True,
+    )
+
+
+def _death(look: AgentLook) -> Failure:
+    if look.out_of_memory:
+        return Failure(
+            reason=reasons.OUT_OF_MEMORY,
+            message="the agent ran out of memory; raise spec.agent.memory of the ComposeHost",
+            retryable=True,
+        )
+    if look.exit_code == KILLED_EXIT_CODE:
+        return Failure(
+            reason=reasons.AGENT_KILLED,
+            message="the agent was killed (exit code 137), by a person or a process on the host",
+            retryable=True,
+        )
+    return Failure(
+        reason=reasons.AGENT_LOST,
+        message=f"the agent ended with code {look.exit_code} without a report; its last words are in status.logTail",
+        retryable=True,
+    )

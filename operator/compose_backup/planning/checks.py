@@ -1,0 +1,29 @@
+"""Rules as an ordered list of questions: the first objection wins, and carries its reason and message with it.
+
+Used by planning/backup.py, planning/restore.py and planning/repository.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+FactsT = TypeVar("FactsT")
+
+
+@dataclass(frozen=True)
+class Objection:
+    """Why something is not done now. `then` says what follows: wait for a change, fail for good, or skip as not wanted."""
+
+    reason: str
+    message: str
+    then: Literal["wait", "fail", "skip"] = "wait"
+
+
+def first_objection(questions: Sequence[Callable[[FactsT], Objection | None]], facts: FactsT) -> Objection | None:
+    """Ask the questions in their order and return the first objection, or None."""
+    for question in questions:
+        if objection := question(facts):
+            return objection
+    return None

@@ -1,0 +1,72 @@
+"""From what is so to the list of conditions, after the kstatus rules. Called by every pass of reconcile/.
+
+Rules: Ready is always there; Reconciling and Stalled are there only while True, and never both; a transition time moves
+only when the status of its condition does (kubernetes-sigs/cli-utils, pkg/kstatus/status).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from compose_backup.api.conditions import READY, RECONCILING, STALLED, Condition
+
+Truth = Literal["True", "False", "Unknown"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One condition before it knows its generation and time."""
+
+    type: str
+    status: Truth
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How an object stands: good, at work, waiting for something to change by itself, or waiting for a person."""
+
+    state: Literal["good", "working", "waiting", "stalled", "ended-well", "ended-badly"]
+    reason: str
+    message: str
+
+
+def claims(standing: Standing) -> tuple[Claim, ...]:
+    """Return Ready, and Reconciling or Stalled with it, for how an object stands."""
+    reason, message = standing.reason, standing.message
+    match standing.state:
+        case "good" | "ended-well":
+            return (Claim(READY, "True", reason, message),)
+        case "working":
+            return (Claim(READY, "Unknown", reason, message), Claim(RECONCILING, "True", reason, message))
+        case "waiting":
+            return (Claim(READY, "False", reason, message), Claim(RECONCILING, "True", reason, message))
+        case "stalled" | "ended-badly":
+            return (Claim(READY, "False", reason, message), Claim(STALLED, "True", reason, message))
+
+
+def conditions(
+    wanted: Sequence[Claim], previous: Sequence[Condition], generation: int, now: dt.datetime
+) -> tuple[Condition, ...]:
+    """Return the conditions to write: each claim with the generation, and the time of its last transition."""
+    before = {condition.type: condition for condition in previous}
+    return tuple(
+        Condition(
+            type=claim.type,
+            status=claim.status,
+            observed_generation=generation,
+            last_transition_time=_transition(claim, before.get(claim.type), now),
+            reason=claim.reason,
+            message=claim.message[:4096],
+        )
+        for claim in wanted
+    )
+
+
+def _transition(claim: Claim, before: Condition | None, now: dt.datetime) -> dt.datetime:
+    unchanged = before is not None and before.status == claim.status
+    return before.last_transition_time if before and unchanged else now.replace(microsecond=0)

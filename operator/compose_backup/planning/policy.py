@@ -1,0 +1,287 @@
+"""How a policy stands and what it does next: the run to create, the runs to forget, the restore points, freshness.
+
+Called by reconcile/backup_policy.py.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from compose_backup.api import reasons
+from compose_backup.api.backup_policy import (
+    RUN_REQUESTED_ANNOTATION,
+    BackupPolicyStatus,
+    RestorePoint,
+    RunSummary,
+)
+from compose_backup.api.backup_run import Trigger
+from compose_backup.api.conditions import FRESH, LAST_RUN_SUCCEEDED
+from compose_backup.api.resources import Host, Policy, Repository, Run
+from compose_backup.planning import schedule
+from compose_backup.planning.backup import slot_of
+from compose_backup.planning.conditions import Claim, Standing, claims
+from compose_backup.planning.facts import Inventory
+from compose_backup.planning.selection import selected
+
+KEPT_RESTORE_POINTS = 50
+
+
+@dataclass(frozen=True)
+class PolicyFacts:
+    """What a pass over a policy looks at. `catalog`: restore points read anew from the repository, None otherwise."""
+
+    policy: Policy
+    host: Host | None
+    repository: Repository | None
+    inventory: Inventory | None
+    repository_volumes: Collection[str]
+    runs: tuple[Run, ...]
+    """The runs of this policy, finished or not."""
+    catalog: tuple[RestorePoint, ...] | None
+    now: dt.datetime
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """The run to create. Its name follows from policy and slot, so that a slot is never run twice."""
+
+    name: str
+    slot: dt.datetime
+    trigger: Trigger
+
+
+@dataclass(frozen=True)
+class PolicyPlan:
+    """What a pass over a policy does."""
+
+    status: BackupPolicyStatus
+    claims: tuple[Claim, ...]
+    create: NewRun | None
+    forget: tuple[Run, ...]
+    look_again_at: dt.datetime | None
+
+
+def belongs_to(run: Run, policy: Policy) -> bool:
+    """Return whether a run is one of this very policy, not of an earlier one of the same name."""
+    if run.spec.policy_ref.name != policy.name or run.namespace != policy.namespace:
+        return False
+    if run.status.resolved:
+        return run.status.resolved.policy_uid == policy.uid
+    return policy.uid in run.owner_uids or not run.owner_uids
+
+
+def wants_catalog(policy: Policy, repository: Repository) -> bool:
+    """Return whether restore points must be read from the repository: once, since records outlive the objects."""
+    if not repository.ready or repository.status.snapshots == 0:
+        return False
+    return policy.status.catalog_of != repository.status.repository_id
+
+
+def plan(facts: PolicyFacts) -> PolicyPlan:
+    """Return what the pass over a policy does; an invalid specification does nothing but say so."""
+    status = _observed(facts)
+    if wrong := schedule.problems(facts.policy.spec):
+        standing = Standing("stalled", reasons.INVALID_SPEC, "; ".join(wrong))
+        status = status.model_copy(update={"next_run_time": None})
+        return PolicyPlan(status, (*claims(standing), *_last_run_claim(facts, status)), None, (), None)
+    status = _anchored(facts, status)
+    create, status = _next_run(facts, status)
+    status = status.model_copy(update={"fresh_until": _fresh_until(facts, status)})
+    return PolicyPlan(
+        status=status,
+        claims=(*claims(_standing(facts, status)), _fresh_claim(facts, status), *_last_run_claim(facts, status)),
+        create=create,
+        forget=_to_forget(facts),
+        look_again_at=_next_look(facts, status),
+    )
+
+
+def _observed(facts: PolicyFacts) -> BackupPolicyStatus:
+    """Return the status with what is seen now: the volumes, the runs, the restore points."""
+    before = facts.policy.status
+    active = sorted((run for run in facts.runs if not run.finished), key=lambda run: (run.created, run.name))
+    points = _restore_points(facts)
+    volumes = before.volumes
+    if facts.inventory is not None:
+        matching = selected(facts.policy.spec.selector, facts.inventory, facts.repository_volumes)
+        volumes = tuple(volume.name for volume in matching)[:256]
+    return before.model_copy(
+        update={
+            "conditions": (),
+            "volumes": volumes,
+            "active_run": active[0].name if active else None,
+            "last_run": _last_run(facts),
+            "restore_points": points,
+            "last_success_time": max((p.time for p in points), default=before.last_success_time),
+            "catalog_of": _catalog_of(facts),
+        }
+    )
+
+
+def _restore_points(facts: PolicyFacts) -> tuple[RestorePoint, ...]:
+    """Return known points and those of finished runs; a catalog read from the repository replaces what was known."""
+    known = facts.policy.status.restore_points if facts.catalog is None else facts.catalog
+    points = {point.run_uid: point for point in known}
+    for run in facts.runs:
+        if run.status.phase == "Succeeded" and run.status.record:
+            points[run.uid] = _point(run)
+    return tuple(sorted(points.values(), key=lambda point: point.time, reverse=True))[:KEPT_RESTORE_POINTS]
+
+
+def _point(run: Run) -> RestorePoint:
+    assert run.status.record
+    return RestorePoint(
+        run=run.name,
+        run_uid=run.uid,
+        time=slot_of(run),
+        volumes=len(run.status.volumes),
+        consistency=run.status.consistency or "Live",
+        record=run.status.record,
+    )
+
+
+def _catalog_of(facts: PolicyFacts) -> str | None:
+    repository = facts.repository
+    if facts.catalog is not None and repository:
+        return repository.status.repository_id
+    if repository and repository.ready and repository.status.snapshots == 0:
+        return repository.status.repository_id  # nothing in it yet, so nothing to list
+    return facts.policy.status.catalog_of
+
+
+def _last_run(facts: PolicyFacts) -> RunSummary | None:
+    """Return the run that ended last. Its object may be gone by now, so that an older one does not take its place."""
+    before = facts.policy.status.last_run
+    ended = [run for run in facts.runs if run.finished and run.status.completion_time]
+    if not ended:
+        return before
+    last = max(ended, key=lambda run: (run.status.completion_time, run.name))
+    if before and before.completion_time and last.status.completion_time < before.completion_time:  # type: ignore[operator]
+        return before
+    return RunSummary(
+        name=last.name,
+        phase=last.status.phase or "",
+        completion_time=last.status.completion_time,
+        message=last.status.failure.message[:1024] if last.status.failure else None,
+    )
+
+
+def _anchored(facts: PolicyFacts, status: BackupPolicyStatus) -> BackupPolicyStatus:
+    """Return the status with an anchor for this schedule: neither an edit nor a resumption makes up for the past."""
+    anchor = schedule.anchor_of(facts.policy.spec)
+    if status.schedule_anchor == anchor:
+        return status
+    since = facts.policy.created if status.schedule_anchor is None else facts.now
+    return status.model_copy(update={"schedule_anchor": anchor, "schedule_anchor_time": since})
+
+
+def _facts_of_schedule(facts: PolicyFacts, status: BackupPolicyStatus) -> schedule.ScheduleFacts:
+    spec, policy = facts.policy.spec, facts.policy
+    anchor = status.schedule_anchor_time or policy.created
+    # A slot in the future means that the clock was wrong when it was run: from now on it is counted from now.
+    since = max(min(anchor, facts.now), min(status.last_schedule_time or anchor, facts.now))
+    return schedule.ScheduleFacts(
+        spec.schedule, spec.time_zone, schedule.jitter_of(policy.uid, spec.jitter_seconds), since
+    )
+
+
+def _next_run(facts: PolicyFacts, status: BackupPolicyStatus) -> tuple[NewRun | None, BackupPolicyStatus]:
+    """Return the run to create now, if any, and the status that remembers it. While a run is active, all wait for it."""
+    free = status.active_run is None
+    requested = facts.policy.annotations.get(RUN_REQUESTED_ANNOTATION)
+    timing = schedule.decide(_facts_of_schedule(facts, status), facts.now)
+    following = _following_start(facts, status, timing)
+    status = status.model_copy(update={"next_run_time": None if facts.policy.spec.suspend else following})
+    if free and requested and requested[:1024] != status.last_handled_run_request:
+        run = NewRun(_request_name(facts.policy, requested), facts.now, "Request")
+        return run, status.model_copy(update={"last_handled_run_request": requested[:1024], "active_run": run.name})
+    if free and isinstance(timing, schedule.Due) and not facts.policy.spec.suspend:
+        run = NewRun(f"{facts.policy.name}-{timing.slot:%Y%m%d%H%M}", timing.slot, "Schedule")
+        return run, status.model_copy(update={"last_schedule_time": timing.slot, "active_run": run.name})
+    return None, status
+
+
+def _following_start(
+    facts: PolicyFacts, status: BackupPolicyStatus, timing: schedule.Due | schedule.NotYet
+) -> dt.datetime:
+    if isinstance(timing, schedule.NotYet):
+        return timing.starts_at
+    scheduling = _facts_of_schedule(facts, status)
+    return schedule.slot_after(scheduling, facts.now - scheduling.jitter) + scheduling.jitter
+
+
+def _request_name(policy: Policy, value: str) -> str:
+    return f"{policy.name}-r{hashlib.sha256(f'{policy.uid}/{value}'.encode()).hexdigest()[:10]}"
+
+
+def _fresh_until(facts: PolicyFacts, status: BackupPolicyStatus) -> dt.datetime:
+    baseline = status.last_success_time or facts.policy.created
+    return schedule.fresh_until(_facts_of_schedule(facts, status), baseline, facts.policy.spec.objectives.max_age)
+
+
+def _fresh_claim(facts: PolicyFacts, status: BackupPolicyStatus) -> Claim:
+    assert status.fresh_until
+    young = facts.now < status.fresh_until
+    until = f"{status.fresh_until:%Y-%m-%dT%H:%MZ}"
+    if status.last_success_time is None:
+        if young:
+            return Claim(FRESH, "Unknown", reasons.NEVER_SUCCEEDED, f"no good run yet; one is expected by {until}")
+        return Claim(FRESH, "False", reasons.NEVER_SUCCEEDED, f"no good run, though one was expected by {until}")
+    last = f"the last good run is of {status.last_success_time:%Y-%m-%dT%H:%MZ}"
+    if young:
+        return Claim(FRESH, "True", reasons.YOUNG_ENOUGH, f"{last}, young enough until {until}")
+    return Claim(FRESH, "False", reasons.TOO_OLD, f"{last}, and was young enough until {until}; see status.lastRun")
+
+
+def _last_run_claim(facts: PolicyFacts, status: BackupPolicyStatus) -> tuple[Claim, ...]:
+    """Return whether the last run was good. A skipped one says nothing about it: the statement before it stands."""
+    last = status.last_run
+    before = next((c for c in facts.policy.status.conditions if c.type == LAST_RUN_SUCCEEDED), None)
+    if last is None:
+        return (Claim(LAST_RUN_SUCCEEDED, "Unknown", reasons.NO_RUN_YET, "no run has finished yet"),)
+    if last.phase == "Skipped" and before:
+        return (Claim(LAST_RUN_SUCCEEDED, before.status, before.reason, before.message),)
+    if last.phase == "Succeeded":
+        return (Claim(LAST_RUN_SUCCEEDED, "True", reasons.SUCCEEDED, f"BackupRun {last.name} succeeded"),)
+    truth = "Unknown" if last.phase == "Skipped" else "False"
+    message = f"BackupRun {last.name} ended as {last.phase}: {last.message or 'no message'}"
+    return (Claim(LAST_RUN_SUCCEEDED, truth, last.phase, message),)  # type: ignore[arg-type]
+
+
+def _standing(facts: PolicyFacts, status: BackupPolicyStatus) -> Standing:
+    spec = facts.policy.spec
+    if facts.host is None:
+        return Standing("waiting", reasons.HOST_NOT_FOUND, f"ComposeHost {spec.host_ref.name} does not exist; create it")
+    if facts.repository is None:
+        message = f"ArchiveRepository {spec.repository_ref.name} does not exist; create it"
+        return Standing("waiting", reasons.REPOSITORY_NOT_FOUND, message)
+    if facts.repository.spec.host_ref.name != spec.host_ref.name:
+        message = (
+            f"ArchiveRepository {spec.repository_ref.name} lies on ComposeHost {facts.repository.spec.host_ref.name}, but the "
+            f"volumes are on {spec.host_ref.name}; give {spec.host_ref.name} a repository of its own"
+        )
+        return Standing("stalled", reasons.WRONG_HOST, message)
+    if spec.suspend:
+        return Standing("good", reasons.SUSPENDED, "the schedule rests; runs on request go on")
+    return Standing("good", reasons.SCHEDULED, f"accepted and scheduled: {spec.schedule} in {spec.time_zone}")
+
+
+def _to_forget(facts: PolicyFacts) -> tuple[Run, ...]:
+    """Return finished runs beyond the history limits, oldest first. Archives are not touched by it."""
+    history = facts.policy.spec.history
+    ended = sorted(
+        (run for run in facts.runs if run.finished and run.status.completion_time),
+        key=lambda run: (run.status.completion_time, run.name),
+    )
+    good = [run for run in ended if run.status.phase == "Succeeded"]
+    other = [run for run in ended if run.status.phase != "Succeeded"]
+    return (*good[: -history.succeeded], *other[: -history.failed])
+
+
+def _next_look(facts: PolicyFacts, status: BackupPolicyStatus) -> dt.datetime | None:
+    moments = [moment for moment in (status.next_run_time, status.fresh_until) if moment and moment > facts.now]
+    return min(moments, default=None)
+

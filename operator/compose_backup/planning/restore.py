@@ -1,0 +1,401 @@
+"""What a restore request means, whether it may start, and how it ends. Called by reconcile/restore_request.py."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from compose_backup.api import reasons
+from compose_backup.api.backup_run import Failure, HostChoice, RepositoryChoice
+from compose_backup.api.conditions import READY
+from compose_backup.api.job import CatalogJob, CatalogReport, Report
+from compose_backup.api.record import VolumeManifest
+from compose_backup.api.resources import Host, Policy, Repository, Restore, Run
+from compose_backup.api.restore_request import (
+    ResolvedRestore,
+    ResolvedVolume,
+    RestoreRequestStatus,
+    VolumeDefinition,
+)
+from compose_backup.planning import humanize
+from compose_backup.planning.agent_state import Died
+from compose_backup.planning.backup import engine_busy
+from compose_backup.planning.checks import Objection, first_objection
+from compose_backup.planning.facts import Container, Inventory
+from compose_backup.planning.labels import archive_identity
+
+COMPOSE_PREFIX = "com.docker.compose."
+
+
+@dataclass(frozen=True)
+class RestoreFacts:
+    """What decides whether a restore may start. `repository` is that of the source, `source_host` the name of its host."""
+
+    restore: Restore
+    source_run: Run | None
+    source_policy: Policy | None
+    host: Host | None
+    repository: Repository | None
+    inventory: Inventory | None
+    runs: tuple[Run, ...]
+    """All runs that are not finished."""
+    restores: tuple[Restore, ...]
+    """All other restores that are not finished."""
+    now: dt.datetime
+
+
+def describe_source(restore: Restore) -> str:
+    """Return the source in short, for a column."""
+    source = restore.spec.source
+    if source.run_ref:
+        return source.run_ref.name
+    at = f"@{source.as_of:%Y-%m-%dT%H:%MZ}" if source.as_of else ""
+    if source.policy_ref:
+        return f"{source.policy_ref.name}{at}"
+    assert source.repository_ref
+    return f"{source.repository_ref.name}:{source.snapshot_id or source.host}{at}"
+
+
+def expired(facts: RestoreFacts) -> Objection | None:
+    """Object to a request that is applied again after its time."""
+    limit = facts.restore.spec.start_before
+    if limit is None or facts.now <= limit:
+        return None
+    return Objection(
+        reasons.EXPIRED, f"spec.startBefore {limit:%Y-%m-%dT%H:%M:%SZ} had passed before the restore could start", "skip"
+    )
+
+
+def waited_too_long(facts: RestoreFacts) -> Objection | None:
+    """Object to a request that has used up its deadline before it could start."""
+    deadline = deadline_of(facts.restore)
+    if deadline is None or facts.now < deadline:
+        return None
+    return Objection(
+        reasons.DEADLINE_EXCEEDED,
+        f"the restore could not start within spec.deadlineSeconds; it waited for: {facts.restore.condition(READY)}",
+        "fail",
+    )
+
+
+def source_missing(facts: RestoreFacts) -> Objection | None:
+    """Object to a run, policy or repository that does not exist."""
+    source = facts.restore.spec.source
+    if source.run_ref and facts.source_run is None:
+        return Objection(
+            reasons.RUN_NOT_FOUND,
+            f"BackupRun {source.run_ref.name} does not exist in this namespace; its archive may still be there: see "
+            "`kubectl get bpol -o yaml`, status.restorePoints, and use policyRef with asOf",
+            "fail",
+        )
+    if source.run_ref and facts.source_run and not facts.source_run.finished:
+        return Objection(reasons.PENDING, f"BackupRun {source.run_ref.name} is not finished")
+    if source.run_ref and facts.source_run and facts.source_run.status.resolved is None:
+        return Objection(reasons.NO_GOOD_RUN, f"BackupRun {source.run_ref.name} ended before it had begun", "fail")
+    if source.policy_ref and facts.source_policy is None:
+        return Objection(
+            reasons.POLICY_NOT_FOUND,
+            f"BackupPolicy {source.policy_ref.name} does not exist in this namespace; apply it again, or use repositoryRef",
+            "fail",
+        )
+    return None
+
+
+def repository_not_ready(facts: RestoreFacts) -> Objection | None:
+    """Object to a repository that is missing, on another host, or cannot be opened."""
+    repository, host = facts.repository, facts.host
+    if repository is None:
+        return Objection(reasons.REPOSITORY_NOT_FOUND, "the ArchiveRepository of the source does not exist; create it")
+    if host is not None and repository.spec.host_ref.name != host.name:
+        return Objection(
+            reasons.WRONG_HOST,
+            f"ArchiveRepository {repository.name} lies on ComposeHost {repository.spec.host_ref.name}, and cannot be read on "
+            f"{host.name}: a directory or volume can only be used on its own host",
+            "fail",
+        )
+    if not repository.ready:
+        return Objection(
+            reasons.REPOSITORY_NOT_READY, f"ArchiveRepository {repository.name} is not ready: {repository.condition(READY)}"
+        )
+    return None
+
+
+def host_not_ready(facts: RestoreFacts) -> Objection | None:
+    """Object to a host that is missing or does not answer."""
+    if facts.host is None:
+        return Objection(reasons.HOST_NOT_FOUND, "the ComposeHost to restore to does not exist in this namespace; create it")
+    if facts.inventory is None or not facts.host.ready:
+        return Objection(
+            reasons.HOST_NOT_READY, f"ComposeHost {facts.host.name} is not ready: {facts.host.condition(READY)}"
+        )
+    return None
+
+
+BEFORE_SEARCH = (expired, waited_too_long, source_missing, host_not_ready, repository_not_ready)
+
+
+def may_search(facts: RestoreFacts) -> Objection | None:
+    """Return why the repository cannot be searched for the source now, or None."""
+    return first_objection(BEFORE_SEARCH, facts)
+
+
+def search(facts: RestoreFacts, cluster_name: str) -> CatalogJob:
+    """Return what is looked for in the repository: records decide, never the objects of the cluster."""
+    source, namespace = facts.restore.spec.source, facts.restore.namespace
+    if source.run_ref:
+        assert facts.source_run
+        return CatalogJob(run_uid=facts.source_run.uid)
+    if source.policy_ref:
+        assert facts.source_policy
+        return CatalogJob(
+            policy=f"{namespace}/{source.policy_ref.name}",
+            host=archive_identity(cluster_name, namespace, facts.source_policy.spec.host_ref.name),
+            as_of=source.as_of,
+        )
+    return CatalogJob(host=source.host, volume=source.volume, as_of=source.as_of, snapshot_id=source.snapshot_id)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One volume in the archive."""
+
+    volume: str
+    snapshot_id: str
+    manifest: VolumeManifest | None
+
+
+def resolve(facts: RestoreFacts, found: CatalogReport) -> ResolvedRestore | Objection:
+    """Return what the restore is started with, or why the source cannot give it."""
+    candidates = {candidate.volume: candidate for candidate in _candidates(facts, found)}
+    if not candidates:
+        return _nothing_found(facts)
+    wanted = [(m.source, m.target or m.source) for m in facts.restore.spec.target.volumes]
+    pairs = wanted or [(name, name) for name in sorted(candidates)]
+    if missing := sorted({source for source, _ in pairs} - candidates.keys()):
+        return Objection(
+            reasons.VOLUME_NOT_IN_SOURCE,
+            f"the source holds no good archive of {humanize.listed(missing)}; it holds {humanize.listed(sorted(candidates))}",
+            "fail",
+        )
+    targets = [target for _, target in pairs]
+    if doubled := sorted({target for target in targets if targets.count(target) > 1}):
+        return Objection(
+            reasons.INVALID_SPEC, f"spec.target.volumes names {humanize.listed(doubled)} twice as a target", "fail"
+        )
+    volumes = [_resolved(facts, candidates[source], target) for source, target in pairs]
+    if objection := next((volume for volume in volumes if isinstance(volume, Objection)), None):
+        return objection
+    assert facts.host and facts.host.status.engine and facts.repository and facts.repository.status.repository_id
+    return ResolvedRestore(
+        host=HostChoice(name=facts.host.name, uid=facts.host.uid, engine_id=facts.host.status.engine.id),
+        repository=RepositoryChoice(
+            name=facts.repository.name,
+            uid=facts.repository.uid,
+            repository_id=facts.repository.status.repository_id,
+        ),
+        run=found.record.run if found.record else None,
+        time=found.record.slot if found.record else _time(found),
+        volumes=tuple(volume for volume in volumes if isinstance(volume, ResolvedVolume)),
+        deadline=deadline_of(facts.restore),
+    )
+
+
+def _candidates(facts: RestoreFacts, found: CatalogReport) -> list[Candidate]:
+    if found.snapshot:
+        return [Candidate(found.snapshot.volume, found.snapshot.snapshot_id, found.snapshot.manifest)]
+    if found.record is None:
+        return []
+    only = facts.restore.spec.source.volume
+    return [
+        Candidate(volume.result.name, volume.result.snapshot_id, volume.manifest)
+        for volume in found.record.volumes
+        if volume.result.snapshot_id and volume.result.phase != "Failed" and only in (None, volume.result.name)
+    ]
+
+
+def _nothing_found(facts: RestoreFacts) -> Objection:
+    source = facts.restore.spec.source
+    if source.snapshot_id:
+        return Objection(
+            reasons.SNAPSHOT_NOT_FOUND, f"the repository holds no snapshot {source.snapshot_id} of a volume", "fail"
+        )
+    at = f" at or before {source.as_of:%Y-%m-%dT%H:%M:%SZ}" if source.as_of else ""
+    return Objection(
+        reasons.NO_GOOD_RUN,
+        f"the repository holds no good run of {describe_source(facts.restore)}{at}; `restic snapshots --tag kind=record` lists "
+        "what there is",
+        "fail",
+    )
+
+
+def _resolved(facts: RestoreFacts, candidate: Candidate, target: str) -> ResolvedVolume | Objection:
+    assert facts.inventory
+    definition = None
+    if facts.inventory.volume(target) is None:
+        if candidate.manifest is None:
+            return Objection(
+                reasons.VOLUME_NOT_FOUND,
+                f"volume {target} does not exist, and the archive has no manifest to make it from; create it, then restore",
+                "fail",
+            )
+        definition = definition_of(candidate.manifest, target)
+    return ResolvedVolume(source=candidate.volume, target=target, snapshot_id=candidate.snapshot_id, definition=definition)
+
+
+def definition_of(manifest: VolumeManifest, target: str) -> VolumeDefinition:
+    """Return how a missing volume is made: driver, options and labels verbatim.
+
+    Under another name the labels of Compose are left out, since they name the volume of the old one: with a hash that does
+    not fit its file, Compose offers to recreate a volume, without data (docker/compose, pkg/compose/reconcile.go).
+    """
+    labels = dict(manifest.labels)
+    if target != manifest.volume:
+        labels = {key: value for key, value in labels.items() if not key.startswith(COMPOSE_PREFIX)}
+    return VolumeDefinition(driver=manifest.driver, options=dict(manifest.options), labels=labels)
+
+
+def _time(found: CatalogReport) -> dt.datetime:
+    assert found.snapshot
+    return found.snapshot.time
+
+
+def volumes_in_use(facts: RestoreFacts) -> Objection | None:
+    """Object while a running container uses a target: it would see, and write to, data that is half there."""
+    assert facts.inventory and facts.restore.status.resolved
+    users: list[str] = []
+    for volume in facts.restore.status.resolved.volumes:
+        device = definition.device if (definition := facts.inventory.volume(volume.target)) else None
+        users += [
+            f"{container.title} ({volume.target})"
+            for container in facts.inventory.containers
+            if container.state in ("running", "paused", "restarting") and _uses(container, volume.target, device)
+        ]
+    if not users:
+        return None
+    return Objection(
+        reasons.VOLUME_IN_USE,
+        f"running containers hold the target volumes: {humanize.listed(sorted(users))}; stop them, the restore then starts",
+    )
+
+
+def _uses(container: Container, volume: str, device: str | None) -> bool:
+    return any(
+        mount.volume == volume or (device is not None and _overlap(mount.source, device)) for mount in container.mounts
+    )
+
+
+def _overlap(source: str, device: str) -> bool:
+    return source == device or device.startswith(source.rstrip("/") + "/") or source.startswith(device.rstrip("/") + "/")
+
+
+def other_restore(facts: RestoreFacts) -> Objection | None:
+    """Object to a second restore on a volume at a time: the oldest request goes first."""
+    me = (facts.restore.created, facts.restore.name)
+    for other in facts.restores:
+        first = other.status.phase == "Running" or (other.created, other.name) < me
+        if first and (shared := _shared(facts, other)):
+            return Objection(
+                reasons.RESTORE_ACTIVE,
+                f"RestoreRequest {other.namespace}/{other.name} comes first on {humanize.listed(shared)}",
+            )
+    return None
+
+
+def backup_active(facts: RestoreFacts) -> Objection | None:
+    """Object while a backup reads one of the targets."""
+    for run in facts.runs:
+        if run.status.phase == "Running" and (shared := _shared(facts, run)):
+            return Objection(
+                reasons.PENDING, f"BackupRun {run.namespace}/{run.name} reads {humanize.listed(shared)} at the moment"
+            )
+    return None
+
+
+def _shared(facts: RestoreFacts, other: Run | Restore) -> list[str]:
+    """Return the targets that another run or restore on the same engine works on."""
+    mine, theirs = facts.restore.status.resolved, other.status.resolved
+    if mine is None or theirs is None or mine.host.engine_id != theirs.host.engine_id:
+        return []
+    names = {volume if isinstance(volume, str) else volume.target for volume in theirs.volumes}
+    return sorted({volume.target for volume in mine.volumes} & names)
+
+
+def host_busy(facts: RestoreFacts) -> Objection | None:
+    """Object when the engine already has as many runs and restores as it may."""
+    assert facts.host
+    return engine_busy(facts.host, facts.runs, facts.restores)
+
+
+BEFORE_START = (expired, waited_too_long, host_not_ready, other_restore, backup_active, volumes_in_use, host_busy)
+
+
+def may_start(facts: RestoreFacts) -> Objection | None:
+    """Return why a resolved restore does not start now, or None."""
+    return first_objection(BEFORE_START, facts)
+
+
+def deadline_of(restore: Restore) -> dt.datetime | None:
+    """Return when the restore is ended at the latest."""
+    seconds = restore.spec.deadline_seconds
+    return restore.created + dt.timedelta(seconds=seconds) if seconds else None
+
+
+def after_report(status: RestoreRequestStatus, report: Report, log_tail: str, now: dt.datetime) -> RestoreRequestStatus:
+    """Return the final status of a restore whose agent has reported."""
+    volumes = report.restore.volumes if report.restore else ()
+    failure = report.failure or _unproven(status, report)
+    status = status.model_copy(update={"volumes": volumes, "log_tail": log_tail or None})
+    if report.cancelled and not any(volume.phase == "TargetIncomplete" for volume in volumes):
+        return finished(status, "Cancelled", failure, now)
+    return finished(status, "Failed" if failure else "Succeeded", failure, now)
+
+
+def after_death(status: RestoreRequestStatus, died: Died, now: dt.datetime) -> RestoreRequestStatus:
+    """Return the final status of a restore whose agent died: with something written, the targets are not to be used."""
+    failure = died.failure
+    if died.target_touched:
+        targets = [volume.target for volume in status.resolved.volumes] if status.resolved else []
+        failure = Failure(
+            reason=reasons.TARGET_INCOMPLETE,
+            message=f"{died.failure.message}; {humanize.listed(targets)} may hold half-restored data: do not start services "
+            "onto it, restore again with existingData: Mirror",
+        )
+    return finished(status.model_copy(update={"log_tail": died.log_tail or None}), "Failed", failure, now)
+
+
+def finished(
+    status: RestoreRequestStatus, phase: str, failure: Failure | None, now: dt.datetime
+) -> RestoreRequestStatus:
+    """Return the status of a restore that has ended."""
+    progress = status.progress
+    if phase == "Succeeded" and progress:
+        progress = progress.model_copy(update={"percent": 100, "volume": None})
+    began = status.start_time or now
+    return status.model_copy(
+        update={
+            "phase": phase,
+            "failure": failure,
+            "progress": progress,
+            "completion_time": now,
+            "duration": humanize.duration(now - began),
+        }
+    )
+
+
+def _unproven(status: RestoreRequestStatus, report: Report) -> Failure | None:
+    """Return why a report without a failure is still no success: every volume must have been restored."""
+    wanted = {volume.target for volume in status.resolved.volumes} if status.resolved else set()
+    done = {v.name for v in report.restore.volumes if v.phase == "Succeeded"} if report.restore else set()
+    if wanted and wanted == done:
+        return None
+    return Failure(
+        reason=reasons.NOTHING_RESTORED,
+        message=f"the agent reported no failure, but nothing about {humanize.listed(sorted(wanted - done))}",
+    )
+
+
+def volumes_to_create(status: RestoreRequestStatus) -> Mapping[str, VolumeDefinition]:
+    """Return the volumes that were missing when the request was resolved, by name."""
+    volumes = status.resolved.volumes if status.resolved else ()
+    return {volume.target: volume.definition for volume in volumes if volume.definition}

@@ -1,0 +1,88 @@
+"""Ways to a host and into a repository: addresses with their credentials, read from the one Secret that is named.
+
+Called by every pass that reaches a host.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from compose_backup.api import reasons
+from compose_backup.api.archive_repository import PasswordReference
+from compose_backup.api.job import RepositoryAccess
+from compose_backup.api.resources import Host, Repository
+from compose_backup.errors import Stalled
+from compose_backup.planning.facts import HostAddress, Secret
+from compose_backup.reconcile.world import World
+
+
+async def address_of(world: World, host: Host) -> HostAddress:
+    """Return how to reach a host.
+
+    Raises Stalled when the endpoint is not allowed, or the Secret is missing.
+    """
+    endpoint = host.spec.endpoint
+    if is_local(endpoint) and not world.settings.allow_local_endpoints:
+        raise Stalled(
+            reasons.NOT_PERMITTED,
+            f"endpoint {endpoint} reaches the operator's own machine; use ssh:// or tcp://, or let an administrator set "
+            "COMPOSE_BACKUP_ALLOW_LOCAL_ENDPOINTS=true on the operator",
+        )
+    reference = host.spec.credentials_secret_ref
+    secret = await required_secret(world, host.namespace, reference.name) if reference else None
+    version = f"{host.generation}.{secret.version if secret else '-'}"
+    return HostAddress(host.uid, host.name, endpoint, version, secret.data if secret else {})
+
+
+async def repository_access(world: World, repository: Repository, expected_id: str | None) -> RepositoryAccess:
+    """Return how a repository is opened. Raises Stalled when the Secret or its key is missing."""
+    reference = repository.spec.restic.password_secret_ref
+    secret = await required_secret(world, repository.namespace, reference.name)
+    return RepositoryAccess(
+        password=_password(secret, reference, repository.namespace),
+        compression=repository.spec.restic.compression,
+        pack_size_mib=repository.spec.restic.pack_size_mi_b,
+        expected_id=expected_id,
+    )
+
+
+async def required_secret(world: World, namespace: str, name: str) -> Secret:
+    """Return a Secret. Raises Stalled when there is none."""
+    secret = await world.cluster.secret(namespace, name)
+    if secret is None:
+        raise Stalled(reasons.SECRET_NOT_FOUND, f"Secret {namespace}/{name} does not exist; create it, it is looked for again")
+    return secret
+
+
+async def secret_version(world: World, namespace: str, name: str | None) -> str | None:
+    """Return the version of a Secret as it is now, or None: whether a person has changed it."""
+    secret = await world.cluster.secret(namespace, name) if name else None
+    return secret.version if secret else None
+
+
+def is_local(endpoint: str) -> bool:
+    """Return whether an endpoint reaches the machine, or the pod, that the operator runs in."""
+    parts = urlsplit(endpoint)
+    if parts.scheme == "unix":
+        return True
+    host = parts.hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback or ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+
+
+def _password(secret: Secret, reference: PasswordReference, namespace: str) -> SecretStr:
+    value = secret.data.get(reference.key, b"").decode(errors="replace").rstrip("\r\n")
+    if not value:
+        raise Stalled(
+            reasons.SECRET_KEY_MISSING,
+            f"Secret {namespace}/{reference.name} has no key {reference.key!r}, or it is empty; it must hold the password of "
+            "the restic repository",
+        )
+    return SecretStr(value)

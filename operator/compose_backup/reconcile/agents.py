@@ -1,0 +1,96 @@
+"""Agent containers seen from the operator: started once by name, looked at, ended when silent, removed when their report is
+stored. The same for every purpose. Called by the passes over runs, restores, repositories and policies.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from compose_backup.api import reasons
+from compose_backup.api.backup_run import Failure, Progress
+from compose_backup.api.resources import Resource
+from compose_backup.errors import Unreachable
+from compose_backup.planning.agent_state import AgentState, Died, Working, judge
+from compose_backup.planning.facts import AgentLook
+from compose_backup.planning.labels import Owner
+from compose_backup.reconcile.ports import DockerHost
+from compose_backup.reconcile.world import World
+
+POLL_SECONDS = 0.5
+PROGRESS_WRITE_SECONDS = 4.5
+# The agent writes a line every five seconds. Silent for longer than the first limit it is asked to stop, then removed.
+SILENT_SECONDS = 120.0
+GIVEN_UP_SECONDS = 180.0
+
+
+Action = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What a look at an agent container came to."""
+
+    look: AgentLook | None
+    state: AgentState
+
+
+async def sight(world: World, docker: DockerHost, container: str) -> Sighting:
+    """Look at a container; one that has been silent for too long is ended and counts as dead."""
+    look = await docker.look_at_agent(container)
+    state = judge(look)
+    if isinstance(state, Working):
+        silence = _silence(world, container, state.sequence)
+        if silence > GIVEN_UP_SECONDS:
+            await docker.remove_agent(container)
+            return Sighting(look, Died(_silent(silence), target_touched=True, log_tail=""))
+        if silence > SILENT_SECONDS:
+            await docker.terminate_agent(container)
+    return Sighting(look, state)
+
+
+def removal(world: World, docker: DockerHost, container: str) -> Action:
+    """Return what removes a container once its report is stored. The sweep makes up for it when the host is away."""
+
+    async def remove() -> None:
+        world.memory.heard.pop(container, None)
+        try:
+            await docker.remove_agent(container)
+        except Unreachable:
+            pass
+
+    return remove
+
+
+def shown(progress: Progress | None, before: Progress | None, now: dt.datetime) -> Progress | None:
+    """Return the progress to write: the old one while it is younger than a few seconds, so that writes stay rare."""
+    if progress is None:
+        return before
+    if before and before.updated_at and (now - before.updated_at).total_seconds() < PROGRESS_WRITE_SECONDS:
+        return before
+    return progress.model_copy(update={"updated_at": now})
+
+
+def owner_of(resource: Resource[Any, Any]) -> Owner:
+    """Return the owner that the labels of a container name."""
+    return Owner(resource.kind.name, resource.namespace, resource.name, resource.uid)
+
+
+def _silence(world: World, container: str, sequence: int) -> float:
+    """Return the seconds since the agent's last new event, by our own clock: that of the host may be wrong."""
+    now = world.clock()
+    known = world.memory.heard.get(container)
+    if known is None or known[0] != sequence:
+        world.memory.heard[container] = (sequence, now)
+        return 0.0
+    return (now - known[1]).total_seconds()
+
+
+def _silent(seconds: float) -> Failure:
+    return Failure(
+        reason=reasons.AGENT_SILENT,
+        message=f"the agent said nothing for {seconds:.0f} s, though it lives; a volume or the repository may hang (NFS?)",
+        retryable=True,
+    )

@@ -1,0 +1,211 @@
+"""One pass over an ArchiveRepository: open it by a job of the agent on its host, or create it, once and never again.
+
+Called by worker.py.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from compose_backup.api import reasons
+from compose_backup.api.archive_repository import ArchiveRepositoryStatus
+from compose_backup.api.backup_run import Failure
+from compose_backup.api.conditions import READY
+from compose_backup.api.job import Job, ProbeJob, ProbeReport, Report
+from compose_backup.api.resources import Host, Repository
+from compose_backup.errors import Stalled, Unreachable
+from compose_backup.planning import humanize, labels
+from compose_backup.planning import repository as planning
+from compose_backup.planning.agent_container import REPOSITORY_CAPABILITIES, agent_container, repository_mount
+from compose_backup.planning.agent_state import Died, NeverStarted, Reported, Working
+from compose_backup.planning.conditions import Standing, claims
+from compose_backup.planning.facts import Volume
+from compose_backup.reconcile import agents
+from compose_backup.reconcile.access import address_of, repository_access, required_secret
+from compose_backup.reconcile.outcome import Outcome
+from compose_backup.reconcile.ports import DockerHost
+from compose_backup.reconcile.world import Pledge, ProbeMemory, World
+
+WAIT_SECONDS = 15.0
+OTHER_PROBE_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Probing:
+    """What one pass works with."""
+
+    world: World
+    repository: Repository
+    host: Host
+    docker: DockerHost
+    container: str
+    credentials_version: str
+
+    @property
+    def marker(self) -> str:
+        """Name of the volume that remembers on the host which repository was seen at the place."""
+        return labels.marker_name(planning.place(self.repository.spec.storage))
+
+
+async def reconcile(world: World, repository: Repository) -> Outcome:
+    """Open the repository when it is due, and return how it stands."""
+    host = world.store.host(repository.namespace, repository.spec.host_ref.name)
+    if host is None:
+        message = f"ComposeHost {repository.spec.host_ref.name} does not exist in this namespace; create it"
+        return _outcome(repository, Standing("waiting", reasons.HOST_NOT_FOUND, message), None)
+    if objection := planning.not_permitted(repository, host):
+        return _outcome(repository, Standing("stalled", objection.reason, objection.message), None)
+    if not host.ready:
+        message = f"ComposeHost {host.name} is not ready: {host.condition(READY)}"
+        return _outcome(repository, Standing("waiting", reasons.HOST_NOT_READY, message), WAIT_SECONDS)
+    try:
+        return await _pass(await _gather(world, repository, host))
+    except Stalled as error:
+        return _outcome(repository, Standing("stalled", error.reason, error.message), WAIT_SECONDS)
+    except Unreachable as error:
+        return _outcome(repository, Standing("waiting", error.reason, error.message), WAIT_SECONDS)
+
+
+async def _gather(world: World, repository: Repository, host: Host) -> Probing:
+    address = await address_of(world, host)
+    secret = await required_secret(world, repository.namespace, repository.spec.restic.password_secret_ref.name)
+    container = labels.probe_name(planning.place(repository.spec.storage))
+    world.memory.pledges[repository.uid] = Pledge(address, None)
+    return Probing(world, repository, host, world.hosts.at(address), container, secret.version)
+
+
+async def _pass(probing: Probing) -> Outcome:
+    """Look for a probe at work; take its report, or start one when it is due."""
+    if not _memory(probing).at_work and not _is_due(probing):
+        return _keep(probing)
+    sighting = await agents.sight(probing.world, probing.docker, probing.container)
+    if sighting.look is None:
+        return await _start(probing)
+    if labels.Owner.of(sighting.look.labels) != agents.owner_of(probing.repository):
+        return Outcome(look_again_in=OTHER_PROBE_SECONDS)
+    match sighting.state:
+        case Working():
+            return Outcome(look_again_in=agents.POLL_SECONDS)
+        case NeverStarted():
+            await probing.docker.remove_agent(probing.container)
+            return Outcome(look_again_in=0)
+        case Reported(report):
+            return await _ended(probing, report)
+        case Died(failure):
+            return await _ended(probing, Report(failure=failure))
+
+
+async def _start(probing: Probing) -> Outcome:
+    """Start a probe if one is due. Which repository was seen at the place is asked of the host, too."""
+    if not _is_due(probing):
+        _memory(probing).at_work = False
+        return _keep(probing)
+    world, repository = probing.world, probing.repository
+    seen = await _seen_id(probing)
+    access = await repository_access(world, repository, seen)
+    create = planning.may_create(repository, seen)
+    container = agent_container(
+        probing.container,
+        labels.agent_labels(agents.owner_of(repository), world.installation, "probe"),
+        (repository_mount(repository.spec.storage, read_only=not create, may_create=create),),
+        REPOSITORY_CAPABILITIES,
+        probing.host.spec.agent,
+        world.settings.agent_image,
+    )
+    try:
+        await probing.docker.start_agent(container, Job(repository=access, probe=ProbeJob(create=create)).framed())
+    except Stalled as error:
+        return await _ended(probing, Report(failure=_start_failure(probing, error, seen)))
+    _memory(probing).at_work = True
+    standing = Standing("working", reasons.PROGRESSING, "the repository is being opened")
+    keeps = repository.ready and repository.status.observed_generation == repository.generation
+    return Outcome(look_again_in=0.2) if keeps else _outcome(repository, standing, 0.2)
+
+
+def _start_failure(probing: Probing, error: Stalled, seen: str | None) -> Failure:
+    """Return why the probe did not start. A directory that was seen and is not there now has vanished."""
+    if error.reason == reasons.VOLUME_MOUNT_FAILED and seen:
+        return Failure(
+            reason=reasons.REPOSITORY_VANISHED,
+            message=f"{planning.location(probing.repository.spec)} is not there any more ({error.message}); mount or restore "
+            "it; it is never created again",
+        )
+    return Failure(reason=error.reason, message=error.message)
+
+
+async def _seen_id(probing: Probing) -> str | None:
+    """Return the identity of the repository that was seen here: status is lost when the object is applied anew."""
+    if probing.repository.status.repository_id:
+        return probing.repository.status.repository_id
+    marker = (await probing.docker.inventory()).volume(probing.marker)
+    return marker.labels.get(labels.REPOSITORY_ID) if marker else None
+
+
+async def _ended(probing: Probing, report: Report) -> Outcome:
+    """Store what the probe found. The marker comes first: once known, a repository is never created again."""
+    memory, world, repository = _memory(probing), probing.world, probing.repository
+    memory.at_work = False
+    remove = agents.removal(world, probing.docker, probing.container)
+    if report.failure or report.probe is None:
+        memory.failures += 1
+        pause = planning.retry_seconds(memory.failures)
+        memory.retry_at = world.now() + dt.timedelta(seconds=pause)
+        failure = report.failure or Failure(reason=reasons.AGENT_LOST, message="the probe reported nothing")
+        status = _base(repository).model_copy(update={"credentials_version": probing.credentials_version})
+        return Outcome(status, claims(planning.standing_of(failure)), min(pause, WAIT_SECONDS), remove)
+    memory.failures, memory.retry_at = 0, None
+    await probing.docker.create_volume(_marker(probing, report.probe.repository_id))
+    reason = reasons.CREATED if report.probe.created else reasons.OPENED
+    standing = Standing("good", reason, f"restic repository {report.probe.repository_id[:10]} holds {report.probe.snapshots} snapshots")
+    return Outcome(_opened(probing, report.probe), claims(standing), WAIT_SECONDS, remove)
+
+
+def _marker(probing: Probing, repository_id: str) -> Volume:
+    place = planning.place(probing.repository.spec.storage)
+    marks = {labels.REPOSITORY_ID: repository_id, labels.REPOSITORY_LOCATION: place}
+    return Volume(probing.marker, labels=marks)
+
+
+def _opened(probing: Probing, found: ProbeReport) -> ArchiveRepositoryStatus:
+    return _base(probing.repository).model_copy(
+        update={
+            "repository_id": found.repository_id,
+            "snapshots": found.snapshots,
+            "size_bytes": found.size_bytes,
+            "size": humanize.size(found.size_bytes),
+            "last_probe_time": probing.world.now(),
+            "credentials_version": probing.credentials_version,
+        }
+    )
+
+
+def _is_due(probing: Probing) -> bool:
+    ended = [
+        run.status.completion_time
+        for run in probing.world.store.finished_runs(probing.repository.namespace)
+        if run.status.completion_time and run.status.resolved
+        if run.status.resolved.repository.uid == probing.repository.uid
+    ]
+    facts = planning.ProbeFacts(
+        probing.repository, probing.credentials_version, max(ended, default=None), _memory(probing).retry_at
+    )
+    return planning.due(facts, probing.world.now())
+
+
+def _memory(probing: Probing) -> ProbeMemory:
+    return probing.world.memory.probes[probing.repository.uid]
+
+
+def _keep(probing: Probing) -> Outcome:
+    """Leave the status as it is, and look again for a changed Secret or the next probe."""
+    return Outcome(look_again_in=WAIT_SECONDS * (4 if probing.repository.ready else 1))
+
+
+def _base(repository: Repository) -> ArchiveRepositoryStatus:
+    place = planning.location(repository.spec)
+    return repository.status.model_copy(update={"conditions": (), "format": "restic", "location": place})
+
+
+def _outcome(repository: Repository, standing: Standing, look_again_in: float | None) -> Outcome:
+    return Outcome(_base(repository), claims(standing), look_again_in)

@@ -1,0 +1,84 @@
+"""One pass over a ComposeHost: ask the engine who it is, list now and then, say what nobody backs up.
+
+Called by worker.py.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from compose_backup.api import reasons
+from compose_backup.api.compose_host import ComposeHostStatus
+from compose_backup.api.resources import Host
+from compose_backup.errors import Stalled, Unreachable
+from compose_backup.planning import host as planning
+from compose_backup.planning.conditions import Standing, claims
+from compose_backup.planning.facts import Inventory
+from compose_backup.reconcile.access import address_of
+from compose_backup.reconcile.outcome import Outcome
+from compose_backup.reconcile.ports import DockerHost
+from compose_backup.reconcile.world import SeenInventory, World
+
+LIST_INTERVAL = dt.timedelta(minutes=10)
+# A wrong key is not tried every minute: that gets accounts locked. A changed Secret is seen at the next look.
+STALLED_LOOK_SECONDS = 15.0
+STALLED_RETRY = dt.timedelta(minutes=10)
+
+
+async def reconcile(world: World, host: Host) -> Outcome:
+    """Ask the engine and return how the host stands."""
+    status = host.status.model_copy(update={"conditions": ()})
+    version = None
+    try:
+        address = await address_of(world, host)
+        version = address.version
+        if _tried_in_vain(world, host, version):
+            return Outcome(look_again_in=STALLED_LOOK_SECONDS)
+        docker = world.hosts.at(address)
+        status = status.model_copy(update={"engine": await docker.look(), "credentials_version": version})
+        status = _summarised(world, host, status, await inventory_of(world, host, docker, LIST_INTERVAL))
+    except Stalled as error:
+        status = status.model_copy(update={"credentials_version": version})
+        return _outcome(status, Standing("stalled", error.reason, error.message), STALLED_LOOK_SECONDS)
+    except Unreachable as error:
+        return _outcome(status, Standing("waiting", error.reason, error.message), host.spec.probe_interval_seconds)
+    assert status.engine
+    message = f"Docker Engine {status.engine.version} on {status.engine.operating_system}"
+    return _outcome(status, Standing("good", reasons.CONNECTED, message), host.spec.probe_interval_seconds)
+
+
+async def inventory_of(world: World, host: Host, docker: DockerHost, max_age: dt.timedelta) -> Inventory:
+    """Return the volumes and containers of a host, listed anew when the last list is older than `max_age`."""
+    seen = world.memory.inventories.get(host.uid)
+    if seen is None or world.clock() - seen.at > max_age:
+        seen = SeenInventory(await docker.inventory(), world.clock())
+        world.memory.inventories[host.uid] = seen
+    return seen.inventory
+
+
+def repository_volumes(world: World, host: Host) -> frozenset[str]:
+    """Return the volumes of a host that hold a repository."""
+    return frozenset(
+        repository.spec.storage.volume.name
+        for repository in world.store.repositories_on(host.namespace, host.name)
+        if repository.spec.storage.volume
+    )
+
+
+def _tried_in_vain(world: World, host: Host, version: str) -> bool:
+    """Return whether a person must act, and has changed nothing since the last try."""
+    stalled = next((c for c in host.status.conditions if c.type == "Stalled"), None)
+    if stalled is None or host.status.credentials_version != version:
+        return False
+    return stalled.observed_generation == host.generation and world.now() - stalled.last_transition_time < STALLED_RETRY
+
+
+def _summarised(world: World, host: Host, status: ComposeHostStatus, inventory: Inventory) -> ComposeHostStatus:
+    selectors = [policy.spec.selector for policy in world.store.policies_of(host.namespace, host=host.name)]
+    projects = planning.projects(inventory)
+    volumes = planning.volumes(inventory, selectors, repository_volumes(world, host))
+    return status.model_copy(update={"projects": projects, "project_count": len(projects), "volumes": volumes})
+
+
+def _outcome(status: ComposeHostStatus, standing: Standing, look_again_in: float) -> Outcome:
+    return Outcome(status, claims(standing), look_again_in)

@@ -1,0 +1,41 @@
+"""What follows the deletion of an object at once: its agent on the host is ended.
+
+The address and credentials of active objects are kept in memory for it, since the ComposeHost and its Secret may be deleted
+at the same moment, with their namespace. Whatever fails here is made up for by the sweep. Called by manager.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from compose_backup.errors import ComposeBackupError
+from compose_backup.planning.labels import Owner
+from compose_backup.reconcile import sweep
+from compose_backup.reconcile.world import World
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 24
+PAUSE_SECONDS = 1.0
+
+
+async def settle(world: World, uid: str) -> None:
+    """End the containers of a deleted object, with time for the agent to leave the repository in order."""
+    pledge = world.memory.forget(uid)
+    if pledge is None:
+        return
+    docker = world.hosts.at(pledge.address)
+    try:
+        for _ in range(PATIENCE):
+            mine = [
+                container
+                for container in await docker.own_containers(world.installation)
+                if (owner := Owner.of(container.labels)) and owner.uid == uid
+            ]
+            pending = [await sweep.settle_container(world, docker, container) for container in mine]
+            if not any(pending):
+                return
+            await asyncio.sleep(PAUSE_SECONDS)
+    except ComposeBackupError as error:
+        log.warning("the agent of a deleted object on %s is left to the sweep: %s", pledge.address.name, error.message)

@@ -1,0 +1,138 @@
+"""The operator at work: events into the store and the queue, workers, the timer, full lists, and the sweep.
+
+Nothing is decided before the first full list is in: an object that is not there might only not have been seen.
+Built and run by handlers.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+from compose_backup.api.kinds import KINDS, Kind
+from compose_backup.errors import ComposeBackupError
+from compose_backup.reconcile import deletion, sweep
+from compose_backup.reconcile.dependents import wake_dependents
+from compose_backup.reconcile.ports import Body
+from compose_backup.reconcile.queue import Key, key_of
+from compose_backup.reconcile.world import World
+from compose_backup.reconcile.worker import work
+
+log = logging.getLogger(__name__)
+
+WORKERS = 32
+RELIST_SECONDS = 600.0
+SWEEP_SECONDS = 600.0
+SWEEP_AGAIN_SECONDS = 5.0
+RETRY_SECONDS = 5.0
+STALE_AFTER_SECONDS = 3 * RELIST_SECONDS
+
+
+class Manager:
+    """Runs the passes over everything in the world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._tasks: list[asyncio.Task[None]] = []
+        self._listed = asyncio.Event()
+        self._listed_at = 0.0
+        self._sweep_wanted = asyncio.Event()
+
+    async def start(self) -> None:
+        """Begin to work; the first full list comes before everything else."""
+        self._spawn(self._list_for_ever())
+        self._spawn(self.world.queue.run_timer())
+        self._spawn(self._sweep_for_ever())
+        for _ in range(WORKERS):
+            self._spawn(self._work_when_listed())
+
+    async def stop(self) -> None:
+        """Stop working. Agents go on by themselves, and the next operator finds them."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.world.hosts.close()
+
+    def observe(self, kind: Kind, event: str | None, body: Body) -> None:
+        """Take in a watch event: no waiting, no IO."""
+        if event == "DELETED":
+            self._deleted(key_of(kind, body), body["metadata"]["uid"])
+        else:
+            self._changed(kind, body)
+
+    def complaint(self) -> str | None:
+        """Return what is wrong with the operator's health, or None."""
+        dead = [task.get_name() for task in self._tasks if task.done()]
+        if dead:
+            return f"tasks have ended: {', '.join(dead)}"
+        age = asyncio.get_running_loop().time() - self._listed_at
+        if self._listed.is_set() and age > STALE_AFTER_SECONDS:
+            return f"the last full list is {age:.0f} s old"
+        return None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the first full list is in."""
+        return self._listed.is_set()
+
+    def _changed(self, kind: Kind, body: Body) -> None:
+        if self.world.store.put(kind, body):
+            key = key_of(kind, body)
+            self.world.queue.add(key)
+            wake_dependents(self.world, key)
+
+    def _deleted(self, key: Key, uid: str) -> None:
+        known = self.world.store.body(key)
+        if known and known["metadata"]["uid"] != uid:
+            return  # an object of the same name has taken its place already
+        wake_dependents(self.world, key)
+        self.world.store.remove(key)
+        self._spawn(deletion.settle(self.world, uid))
+        self._sweep_wanted.set()
+
+    async def _work_when_listed(self) -> None:
+        await self._listed.wait()
+        await work(self.world)
+
+    async def _list_for_ever(self) -> None:
+        while True:
+            try:
+                for kind in KINDS:
+                    self._compare(kind, await self.world.cluster.list(kind))
+            except ComposeBackupError as error:
+                log.warning("the cluster could not be listed: %s; trying again", error.message)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            self._listed_at = asyncio.get_running_loop().time()
+            self._listed.set()
+            await asyncio.sleep(RELIST_SECONDS)
+
+    def _compare(self, kind: Kind, bodies: list[Body]) -> None:
+        """Take in a full list, and forget what is not in it any more."""
+        before = self.world.store.keys(kind)
+        listed = set()
+        for body in bodies:
+            self.world.store.put(kind, body)
+            listed.add(key_of(kind, body))
+            self.world.queue.add(key_of(kind, body))
+        for ghost in before - listed:
+            known = self.world.store.body(ghost)
+            if known:
+                self._deleted(ghost, known["metadata"]["uid"])
+
+    async def _sweep_for_ever(self) -> None:
+        await self._listed.wait()
+        while True:
+            self._sweep_wanted.clear()
+            pending = [await sweep.sweep_host(self.world, host) for host in self.world.store.hosts() if host.ready]
+            pause = SWEEP_AGAIN_SECONDS if any(pending) else SWEEP_SECONDS
+            try:
+                await asyncio.wait_for(self._sweep_wanted.wait(), pause)
+            except TimeoutError:
+                pass
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.get_running_loop().create_task(coroutine, name=getattr(coroutine, "__name__", "task")))
+

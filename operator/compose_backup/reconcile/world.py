@@ -1,0 +1,86 @@
+"""What every pass works with: the ports, the store, and what is remembered only as long as the operator lives.
+
+Built once in handlers.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from compose_backup.api.job import RepositoryAccess
+from compose_backup.planning.facts import HostAddress, Inventory
+from compose_backup.reconcile.ports import Cluster, DockerHosts
+from compose_backup.reconcile.queue import WorkQueue
+from compose_backup.reconcile.store import Store
+from compose_backup.settings import Settings
+
+
+@dataclass(frozen=True)
+class SeenInventory:
+    """A list of volumes and containers, and when it was made."""
+
+    inventory: Inventory
+    at: dt.datetime
+
+
+@dataclass(frozen=True)
+class Pledge:
+    """What an active run or restore was started with: kept in memory until it is terminal, so that it can be ended even when
+    its objects and Secrets are gone."""
+
+    address: HostAddress
+    access: RepositoryAccess | None
+
+
+@dataclass
+class ProbeMemory:
+    """How the probes of one repository went. Until a first look says otherwise, one may be at work."""
+
+    at_work: bool = True
+    failures: int = 0
+    retry_at: dt.datetime | None = None
+
+
+@dataclass
+class Memory:
+    """Lost with the operator, and found again: nothing here decides anything by itself."""
+
+    inventories: dict[str, SeenInventory] = field(default_factory=dict)
+    """By UID of the ComposeHost."""
+    pledges: dict[str, Pledge] = field(default_factory=dict)
+    """By UID of the run, restore, policy or repository that has a container on a host."""
+    heard: dict[str, tuple[int, dt.datetime]] = field(default_factory=dict)
+    """By container name: highest sequence number of its events, and when it was first seen."""
+    probes: defaultdict[str, ProbeMemory] = field(default_factory=lambda: defaultdict(ProbeMemory))
+    """By UID of the ArchiveRepository."""
+    admission: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    """By engine id: one run or restore at a time is checked against the others and let in."""
+
+
+    def forget(self, uid: str) -> Pledge | None:
+        """Forget what is known of an object, and return its pledge, if it had one."""
+        self.probes.pop(uid, None)
+        self.inventories.pop(uid, None)
+        return self.pledges.pop(uid, None)
+
+
+@dataclass
+class World:
+    """The ports, the store, the settings and the clock."""
+
+    cluster: Cluster
+    hosts: DockerHosts
+    settings: Settings
+    installation: str
+    clock: Callable[[], dt.datetime]
+    store: Store = field(default_factory=Store)
+    queue: WorkQueue = field(default_factory=WorkQueue)
+    memory: Memory = field(default_factory=Memory)
+
+    def now(self) -> dt.datetime:
+        """Return the present time in UTC, in whole seconds as Kubernetes keeps it."""
+        return self.clock().replace(microsecond=0)
