@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from realparts.debian import install
 from realparts.steps import run
 
 VALID_DAYS = "3650"
@@ -68,9 +69,7 @@ def rsa_key(path: Path) -> Path:
     return path
 
 
-def _made(
-    directory: Path, name: str, subject: str, extensions: Sequence[str], issuer: Sequence[str | Path]
-) -> Pair:
+def _made(directory: Path, name: str, subject: str, extensions: Sequence[str], issuer: Sequence[str | Path]) -> Pair:
     pair = Pair(directory / f"{name}.crt", directory / f"{name}.key")
     if not pair.certificate.exists():
         directory.mkdir(parents=True, exist_ok=True)
@@ -98,6 +97,5 @@ def _is_address(host: str) -> bool:
 
 def _openssl(title: str, *arguments: str | Path) -> None:
     if shutil.which("openssl") is None:
-        install = ("apt-get", "install", "--yes", "--no-install-recommends", "openssl")
-        run("install openssl", install, remedy=REMEDY)
+        install("openssl")
     run(title, ("openssl", *arguments), remedy=REMEDY)

@@ -84,9 +84,7 @@ class Cluster(ABC):
         """Say where to look when kubectl fails."""
 
 
-def write_kubeconfig(
-    path: Path, cluster: dict[str, Any], user: dict[str, Any], namespace: str = "default"
-) -> None:
+def write_kubeconfig(path: Path, cluster: dict[str, Any], user: dict[str, Any], namespace: str = "default") -> None:
     """Write a kubeconfig of one cluster and one user (JSON, which is YAML), readable by its owner only."""
     context = {"cluster": "cluster", "user": "user", "namespace": namespace}
     document = {

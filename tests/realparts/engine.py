@@ -94,17 +94,26 @@ def main_daemon(state: Path) -> Daemon:
 
 def main_engine(state: Path) -> Engine:
     """Return the engine to use: ours if it runs, else the one that answers, else ours, started."""
+    running = running_engine(state)
+    if running:
+        return running
+    install("docker.io")
+    # Where a service manager started the engine that was just installed, that one is taken.
+    if answers(MACHINE_ENGINE):
+        return _engine(MACHINE_ENGINE, None, state)
     daemon = main_daemon(state)
-    if daemon.pid is None:
-        answering = _answering_engine()
-        if answering:
-            return _engine(answering, None, state)
-        install("docker.io")
-        # Where a service manager started the engine that was just installed, that one is taken.
-        if answers(MACHINE_ENGINE):
-            return _engine(MACHINE_ENGINE, None, state)
     daemon.start()
     return _engine(daemon.docker_host, daemon, state)
+
+
+def running_engine(state: Path) -> Engine | None:
+    """Return the engine that main_engine() would use, if it runs already: ours, else the one that answers."""
+    daemon = main_daemon(state)
+    if daemon.pid is not None:
+        daemon.start()  # it may have been started a moment ago
+        return _engine(daemon.docker_host, daemon, state)
+    answering = _answering_engine()
+    return _engine(answering, None, state) if answering else None
 
 
 def second_engine(state: Path, *, tls: bool = False) -> Engine:

@@ -18,10 +18,6 @@ def fake_program(path: Path, script: str = "exit 0") -> Path:
 
 def fake_go(path: Path, version: str, *, builds: bool = True) -> Path:
     """Write a Go toolchain that says its version; its `build` writes the output file, or fails."""
-    build = (
-        'while [ "$1" != -o ]; do shift; done; echo built >> "$2"'
-        if builds
-        else "echo no network >&2; exit 1"
-    )
+    build = 'while [ "$1" != -o ]; do shift; done; echo built >> "$2"' if builds else "echo no network >&2; exit 1"
     says_version = f"echo go version {version} linux/amd64"
     return fake_program(path, f'if [ "$1" = version ]; then {says_version}; else {build}; fi')

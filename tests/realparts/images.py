@@ -48,9 +48,7 @@ def small_image(engine: Engine) -> str:
         with step(f"make the image {SMALL_IMAGE}"):
             tree = unpack_from_suite("trixie", ["busybox-static"], cache.root() / "debian")
             tar = _busybox_tar(next(tree.rglob("bin/busybox")))
-            engine.docker(
-                "import", "--change", 'CMD ["sh"]', "--change", STAND_IN, "-", SMALL_IMAGE, stdin=tar
-            )
+            engine.docker("import", "--change", 'CMD ["sh"]', "--change", STAND_IN, "-", SMALL_IMAGE, stdin=tar)
     return SMALL_IMAGE
 
 
@@ -68,6 +66,14 @@ def copy(image: str, origin: Engine, target: Engine) -> None:
         archive = Path(scratch) / "image.tar"
         origin.docker("save", "--output", archive, image)
         target.docker("load", "--input", archive)
+
+
+def remove_ours(engine: Engine) -> None:
+    """Take from an engine the project's images and the stand-ins, which another machine would have pulled."""
+    labels = (CONTENT_KEY, "compose-backup.stand-in")
+    listed = [engine.docker("images", "--quiet", "--filter", f"label={label}").split() for label in labels]
+    for image in dict.fromkeys(image for ours in listed for image in ours):
+        engine.docker("image", "rm", "--force", image, check=False)
 
 
 def build_images(engine: Engine, repo: Path) -> Images:
@@ -88,9 +94,7 @@ def _build(engine: Engine, repo: Path, target: str, image: str, key: str) -> Non
     if _resolver_is_local():
         options += ["--network", "host"]
     with step(f"build the image {image}"):
-        engine.docker(
-            "build", "--target", target, "--tag", image, "--label", f"{CONTENT_KEY}={key}", *options, repo
-        )
+        engine.docker("build", "--target", target, "--tag", image, "--label", f"{CONTENT_KEY}={key}", *options, repo)
     if previous:
         # A container may still use it: then it stays until the next time.
         engine.docker("image", "rm", previous, check=False)

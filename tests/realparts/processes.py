@@ -22,9 +22,7 @@ from pathlib import Path
 SERVER_PORTS = range(20000, 32768)
 
 
-def start(
-    name: str, command: Sequence[str | Path], state: Path, *, env: Mapping[str, str] | None = None
-) -> int:
+def start(name: str, command: Sequence[str | Path], state: Path, *, env: Mapping[str, str] | None = None) -> int:
     """Start a process in a session of its own, with its output in a log file, and return its id."""
     state.mkdir(parents=True, exist_ok=True)
     with (state / f"{name}.log").open("ab") as log:

@@ -144,9 +144,7 @@ def _sshd() -> str:
 def _answers(way: SshWay, remedy: str) -> bool:
     """Say whether the server greets on its port."""
     if way.pid is None:
-        raise StepFailed(
-            "start sshd", f"it ended by itself:\n{processes.log_tail('sshd', way.state)}", remedy
-        )
+        raise StepFailed("start sshd", f"it ended by itself:\n{processes.log_tail('sshd', way.state)}", remedy)
     try:
         with socket.create_connection((way.host, way.port), timeout=2) as connection:
             return connection.recv(4) == b"SSH-"

@@ -1,0 +1,49 @@
+# Every command of the project. The two that matter first: `make demo` and `make test`.
+PYTHON3 ?= python3
+PYTHON := .venv/bin/python
+export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)/tests
+TESTS ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test sandbox-up sandbox-down check generate test-unit sabotage bench
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+
+demo: .venv/ready ## the whole story on this machine: a backup, a damage, a restore (root, Debian 12)
+	@$(PYTHON) -m demo
+
+test: .venv/ready ## every test, the end-to-end ones against real parts; TESTS=tests/crds runs some
+	@$(PYTHON) -m realparts prepare
+	@$(PYTHON) -m pytest $(TESTS)
+
+sandbox-up: .venv/ready ## a control plane, an engine and the operator from its image, left running
+	@$(PYTHON) -m realparts up
+
+sandbox-down: ## stop the sandbox and leave nothing behind
+	@$(PYTHON3) -m realparts down
+
+check: .venv/ready ## lint, types, layers and generated files, in seconds
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-timing 2>&1
+	@$(PYTHON) -m compose_backup.api.crdgen --check crds
+	@$(PYTHON) -m house
+
+generate: .venv/ready ## write again what is generated from the types
+	@$(PYTHON) -m compose_backup.api.crdgen crds
+
+test-unit: .venv/ready ## the tests that need no real part, in less than half a minute
+	@$(PYTHON) -m pytest --quiet tests/unit
+
+sabotage: .venv/ready ## break each guarded rule in a scratch copy and see its test turn red
+	@$(PYTHON) -m sabotage
+
+bench: .venv/ready ## the figures, each with what it must be
+	@$(PYTHON) -m realparts prepare
+	@$(PYTHON) benchmarks/run.py
+
+# Made anew when the list of packages changes.
+.venv/ready: pyproject.toml
+	@$(PYTHON3) -m realparts environment
