@@ -54,8 +54,8 @@ class Resource(Generic[SpecT, StatusT]):
         return getattr(self.status, "phase", None) in TERMINAL_PHASES
 
     def condition(self, name: str) -> str:
-        """Return `reason: message` of a condition, for use in another object's message; empty without one."""
-        return next((f"{c.reason}: {c.message}" for c in self.status.conditions if c.type == name), "")
+        """Return `reason: message` of a condition, for use in another object's message."""
+        return next((f"{c.reason}: {c.message}" for c in self.status.conditions if c.type == name), "not looked at yet")
 
 
 Host = Resource[ComposeHostSpec, ComposeHostStatus]

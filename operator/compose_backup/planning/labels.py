@@ -21,7 +21,7 @@ OWNER_NAMESPACE = PREFIX + "owner-namespace"
 OWNER_NAME = PREFIX + "owner-name"
 OWNER_UID = PREFIX + "owner-uid"
 
-Purpose = Literal["backup", "restore", "probe", "catalog"]
+Purpose = Literal["run", "restore", "probe", "catalog"]
 
 
 @dataclass(frozen=True)

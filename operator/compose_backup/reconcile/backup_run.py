@@ -63,7 +63,7 @@ class Placed:
     @property
     def container(self) -> str:
         """Name of the agent's container."""
-        return labels.agent_name("backup", self.run.uid)
+        return labels.agent_name("run", self.run.uid)
 
 
 async def reconcile(world: World, run: Run) -> Outcome:
@@ -296,7 +296,7 @@ def _access(placed: Placed) -> RepositoryAccess:
 def _container(placed: Placed, attempt: int) -> AgentContainer:
     resolved = placed.run.status.resolved
     assert resolved
-    marks = labels.agent_labels(agents.owner_of(placed.run), placed.world.installation, "backup")
+    marks = labels.agent_labels(agents.owner_of(placed.run), placed.world.installation, "run")
     repository = repository_mount(placed.repository.spec.storage, read_only=False, may_create=False)
     return agent_container(
         placed.container,
