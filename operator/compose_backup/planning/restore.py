@@ -18,11 +18,11 @@ from compose_backup.api.restore_request import (
     RestoreRequestStatus,
     VolumeDefinition,
 )
-from compose_backup.planning import humanize
+from compose_backup.planning import humanize, writers
 from compose_backup.planning.agent_state import Died
 from compose_backup.planning.backup import engine_busy
 from compose_backup.planning.checks import Objection, first_objection
-from compose_backup.planning.facts import Container, Inventory
+from compose_backup.planning.facts import Inventory
 from compose_backup.planning.labels import archive_identity
 
 COMPOSE_PREFIX = "com.docker.compose."
@@ -263,30 +263,19 @@ def _time(found: CatalogReport) -> dt.datetime:
 def volumes_in_use(facts: RestoreFacts) -> Objection | None:
     """Object while a running container uses a target: it would see, and write to, data that is half there."""
     assert facts.inventory and facts.restore.status.resolved
-    users: list[str] = []
-    for volume in facts.restore.status.resolved.volumes:
-        device = definition.device if (definition := facts.inventory.volume(volume.target)) else None
-        users += [
-            f"{container.title} ({volume.target})"
-            for container in facts.inventory.containers
-            if container.state in ("running", "paused", "restarting") and _uses(container, volume.target, device)
-        ]
+    users = [
+        f"{container.title} ({target})"
+        for target in (volume.target for volume in facts.restore.status.resolved.volumes)
+        if (volume := facts.inventory.volume(target))
+        for container in writers.users(volume, facts.inventory)
+        if writers.is_active(container)
+    ]
     if not users:
         return None
     return Objection(
         reasons.VOLUME_IN_USE,
         f"running containers hold the target volumes: {humanize.listed(sorted(users))}; stop them, the restore then starts",
     )
-
-
-def _uses(container: Container, volume: str, device: str | None) -> bool:
-    return any(
-        mount.volume == volume or (device is not None and _overlap(mount.source, device)) for mount in container.mounts
-    )
-
-
-def _overlap(source: str, device: str) -> bool:
-    return source == device or device.startswith(source.rstrip("/") + "/") or source.startswith(device.rstrip("/") + "/")
 
 
 def other_restore(facts: RestoreFacts) -> Objection | None:
