@@ -19,6 +19,7 @@ from compose_backup import settings
 from compose_backup.api import kinds
 from compose_backup.api.base import GROUP, VERSION
 from compose_backup.api.compose_host import DEFAULT_AGENT_IMAGE
+from compose_backup.errors import Stalled
 from compose_backup.gateways.cluster import connect
 from compose_backup.gateways.engine_pool import EnginePool
 from compose_backup.observability.logs import configure_logging
@@ -55,10 +56,13 @@ async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     configure_logging()
 
 
-@kopf.on.startup()
+@kopf.on.startup(backoff=5)
 async def start(memo: kopf.Memo, **_: Any) -> None:
-    """Build the operator and begin to work."""
-    wanted = settings.read(os.environ, DEFAULT_AGENT_IMAGE)
+    """Build the operator and begin to work. Wrong settings or missing rights end it; an API server that is away does not."""
+    try:
+        wanted = settings.read(os.environ, DEFAULT_AGENT_IMAGE)
+    except Stalled as error:
+        raise kopf.PermanentError(error.message) from error
     cluster = await connect(wanted.namespace)
     world = World(
         cluster=cluster,

@@ -22,7 +22,8 @@ from compose_backup.reconcile.worker import work
 
 log = logging.getLogger(__name__)
 
-WORKERS = 32
+# A pass over a host that does not answer holds its worker until the time limit: there must be enough for the others.
+WORKERS = 128
 RELIST_SECONDS = 600.0
 SWEEP_SECONDS = 600.0
 SWEEP_AGAIN_SECONDS = 5.0

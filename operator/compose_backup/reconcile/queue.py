@@ -15,7 +15,7 @@ from typing import Any
 from compose_backup.api.kinds import Kind
 
 FIRST_BACKOFF_SECONDS = 1.0
-LONGEST_BACKOFF_SECONDS = 60.0
+LONGEST_BACKOFF_SECONDS = 30.0
 
 
 @dataclass(frozen=True, order=True)
