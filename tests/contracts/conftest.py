@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+import shipped
 from compose_backup.gateways import cluster as gateway
 from contracts.cluster_setting import Kubectl, Setting
 from fakes.cluster import FakeCluster
 from realparts.cluster import Cluster as RealCluster
 from realparts.control_plane import open_cluster
 
-BASE = Path(__file__).parents[2] / "manifests" / "base"
 OPERATOR_NAMESPACE = "compose-backup-system"
 OPERATOR = "compose-backup-operator"
 
@@ -30,7 +30,7 @@ def real_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealClust
         # The servers outlive the objects that started them, on purpose: they are stopped by process id.
         warnings.simplefilter("ignore", ResourceWarning)
         real = open_cluster(tmp_path_factory.mktemp("control-plane"))
-    real.kubectl("apply", "-k", BASE)
+    shipped.install(real)
     yield real
     real.stop()
 

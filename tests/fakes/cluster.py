@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from compose_backup.api.backup_run import TERMINAL_PHASES
 from compose_backup.api.base import API_VERSION, GROUP
 from compose_backup.api.kinds import KINDS, Kind
 from compose_backup.gateways.cluster import Refused
@@ -100,7 +99,7 @@ class FakeCluster:
         known = self._objects[kind.name].get(_place(body))
         if known is None or known["metadata"]["uid"] != body["metadata"]["uid"]:
             return None
-        if known["status"].get("phase") in TERMINAL_PHASES and status.get("phase") != known["status"]["phase"]:
+        if _leaves_its_end(known["status"], status):
             raise Refused("a finished object never leaves its phase")
         if status == known["status"]:
             return copy.deepcopy(known)
@@ -138,6 +137,12 @@ class FakeCluster:
         """Give the object a new version, and return what a caller may keep."""
         body["metadata"]["resourceVersion"] = str(next(self._versions))
         return copy.deepcopy(body)
+
+
+def _leaves_its_end(before: Body, after: Body) -> bool:
+    """Say what the rule TERMINAL_IS_FINAL of api/backup_run.py says."""
+    finished = before.get("completionTime")
+    return finished is not None and any(before.get(key) != after.get(key) for key in ("completionTime", "phase"))
 
 
 def _place(body: Body) -> Place:

@@ -43,6 +43,10 @@ class ComposeHostSpec(Model):
 
     model_config = with_rules(
         cel(
+            "['ssh://', 'tcp://', 'unix://'].exists(way, self.endpoint.startsWith(way))",
+            "endpoint must be ssh://user@host[:port][/path/to/docker.sock], tcp://host:port or unix:///path",
+        ),
+        cel(
             "self.endpoint.startsWith('unix://') || has(self.credentialsSecretRef)",
             "ssh:// and tcp:// endpoints need spec.credentialsSecretRef: a Secret with ssh-privatekey and known_hosts, "
             "or with tls.crt, tls.key and ca.crt",
