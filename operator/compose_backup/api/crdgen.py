@@ -7,10 +7,8 @@ Called by `make generate`, and with `--check` by `make check`; tests/unit/api/ c
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -18,6 +16,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from compose_backup.api import generated
 from compose_backup.api.base import GROUP, VERSION
 from compose_backup.api.kinds import KINDS, Column, Kind
 
@@ -213,29 +212,5 @@ def _yaml(document: Schema) -> str:
     return HEADER + yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
 
 
-def drifted(directory: Path) -> list[str]:
-    """Return the names of files in the directory that differ from what would be generated, or are too many."""
-    wanted = files()
-    found = {path.name: path.read_text(encoding="utf-8") for path in directory.glob("*.yaml")}
-    return sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
-
-
-def main() -> int:
-    """Write the files, or with `--check` only tell which have drifted; 1 when some have."""
-    parser = argparse.ArgumentParser(description="Write the CustomResourceDefinitions.")
-    parser.add_argument("directory", type=Path)
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when a file has drifted")
-    arguments = parser.parse_args()
-    if arguments.check:
-        names = drifted(arguments.directory)
-        if names:
-            print(f"drifted, run `make generate`: {', '.join(names)}", file=sys.stderr)
-        return 1 if names else 0
-    arguments.directory.mkdir(parents=True, exist_ok=True)
-    for name, content in files().items():
-        (arguments.directory / name).write_text(content, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated.main("the CustomResourceDefinitions", files()))
