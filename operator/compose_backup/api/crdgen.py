@@ -195,7 +195,8 @@ def files() -> dict[str, str]:
         "kind": "Kustomization",
         "resources": sorted(definitions),
     }
-    return {**definitions, "kustomization.yaml": _yaml(kustomization)}
+    # Without an ending, so that `kubectl apply -f crds/` works as well as `-k`.
+    return {**definitions, "Kustomization": _yaml(kustomization)}
 
 
 class _Dumper(yaml.SafeDumper):

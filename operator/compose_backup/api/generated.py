@@ -14,7 +14,11 @@ from pathlib import Path
 def drifted(directory: Path, wanted: Mapping[str, str]) -> list[str]:
     """Return the names of files that differ from what is wanted, are missing, or are too many of their kind."""
     endings = {Path(name).suffix for name in wanted}
-    found = {path.name: path.read_text(encoding="utf-8") for path in directory.glob("*") if path.suffix in endings}
+    found = {
+        path.name: path.read_text(encoding="utf-8")
+        for path in directory.glob("*")
+        if path.is_file() and path.suffix in endings
+    }
     return sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
 
 
