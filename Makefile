@@ -21,6 +21,7 @@ sandbox-up: .venv/ready ## a control plane, an engine and the operator from its 
 	@$(PYTHON) -m realparts up
 
 sandbox-down: ## stop the sandbox and leave nothing behind
+	@$(PYTHON3) -m demo forget
 	@$(PYTHON3) -m realparts down
 
 check: .venv/ready ## lint, types, layers and generated files, in seconds

@@ -47,7 +47,7 @@ def ensure_base_images(engine: Engine, images: Sequence[str] = (DEBIAN, PYTHON))
 
 
 def _get(engine: Engine, image: str) -> None:
-    if _pulled(engine, image):
+    if pulled(engine, image):
         return
     say(f"{image} cannot be pulled: a stand-in is made from Debian packages")
     archive = _archives() / f"{image.replace(':', '-')}.tar"
@@ -55,8 +55,8 @@ def _get(engine: Engine, image: str) -> None:
     engine.docker("import", *changes, archive, image)
 
 
-def _pulled(engine: Engine, image: str) -> bool:
-    """Pull an image, giving up when the registry says nothing within a few seconds."""
+def pulled(engine: Engine, image: str) -> bool:
+    """Pull an image and say whether that went well, giving up when the registry says nothing within a few seconds."""
     command: list[str | Path] = [engine.docker_path, "pull", image]
     env = os.environ | engine.client_environment
     output, reported = os.pipe()

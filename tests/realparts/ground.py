@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from realparts import binaries, existing_cluster, images
+from realparts import binaries, cache, existing_cluster, images
+from realparts.debian import unpack_from_suite
 from realparts.engine import Engine, main_engine
 from realparts.images import Images
 from realparts.steps import say
@@ -23,11 +24,12 @@ Second = TypeVar("Second")
 
 @dataclass(frozen=True)
 class Ground:
-    """An engine that has all images."""
+    """An engine that has all images, and plain restic to open repositories without the project."""
 
     engine: Engine
     images: Images
     small_image: str
+    restic: Path
 
 
 def prepare(state: Path) -> Ground:
@@ -37,9 +39,16 @@ def prepare(state: Path) -> Ground:
 
 
 def engine_with_images(state: Path) -> Ground:
-    """Return the engine of this state directory with the project's images and the small one."""
+    """Return the engine of this state directory with the project's images and those of test services."""
     engine = main_engine(state / "engine")
-    return Ground(engine, images.build_images(engine, REPOSITORY), images.small_image(engine))
+    built = images.build_images(engine, REPOSITORY)
+    images.busybox_image(engine)
+    return Ground(engine, built, images.small_image(engine), plain_restic())
+
+
+def plain_restic() -> Path:
+    """Return the restic that Debian ships, the same that the agent's image holds."""
+    return unpack_from_suite("trixie", ["restic"], cache.root() / "debian") / "usr/bin/restic"
 
 
 def side_by_side(first: Callable[[], First], second: Callable[[], Second]) -> tuple[First, Second]:

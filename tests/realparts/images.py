@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from realparts import cache
-from realparts.base_images import PYTHON, STAND_IN, ensure_base_images
+from realparts.base_images import PYTHON, STAND_IN, ensure_base_images, pulled
 from realparts.debian import unpack_from_suite
 from realparts.engine import Engine
 from realparts.steps import run, step
 
+BUSYBOX = "busybox:1.37"
 SMALL_IMAGE = "compose-backup-busybox:test"
 CONTENT_KEY = "compose-backup.content-key"
 # What a machine may need to reach its package registries: passed on with the value that it has here.
@@ -50,6 +51,13 @@ def small_image(engine: Engine) -> str:
             tar = _busybox_tar(next(tree.rglob("bin/busybox")))
             engine.docker("import", "--change", 'CMD ["sh"]', "--change", STAND_IN, "-", SMALL_IMAGE, stdin=tar)
     return SMALL_IMAGE
+
+
+def busybox_image(engine: Engine) -> str:
+    """Return the public name of busybox that examples use: pulled where a registry is reached, else the small image."""
+    if not image_id(engine, BUSYBOX) and not pulled(engine, BUSYBOX):
+        engine.docker("tag", small_image(engine), BUSYBOX)
+    return BUSYBOX
 
 
 def image_id(engine: Engine, image: str) -> str:

@@ -56,6 +56,10 @@ class Sandbox:
         return self.state / "cluster"
 
     @property
+    def _programs(self) -> Path:
+        return self.state / "bin"
+
+    @property
     def _operator(self) -> OperatorContainer:
         return OperatorContainer(self.state / "operator")
 
@@ -68,17 +72,18 @@ class Sandbox:
         main_daemon(self.state / "engine").remove()
 
     def _write_environment(self, cluster: ControlPlane, ground: Ground) -> None:
-        programs = self.state / "bin"
-        programs.mkdir(exist_ok=True)
-        for program in (cluster.kubectl_path, ground.engine.docker_path):
-            link = programs / program.name
+        self._link_programs(cluster.kubectl_path, ground.engine.docker_path, ground.restic)
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in self._variables(cluster, ground).items()]
+        lines.append(f'export PATH={shlex.quote(str(self._programs))}:"$PATH"')
+        self.environment_file.write_text("# Written by `make sandbox-up`.\n" + "\n".join(lines) + "\n")
+
+    def _link_programs(self, *programs: Path) -> None:
+        self._programs.mkdir(exist_ok=True)
+        for program in programs:
+            link = self._programs / program.name
             link.unlink(missing_ok=True)
             link.symlink_to(program)
-        variables = {
-            "KUBECONFIG": str(cluster.kubeconfig),
-            "KUBECACHEDIR": str(self.state / "kubectl-cache"),
-            **ground.engine.client_environment,
-        }
-        lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
-        lines.append(f'export PATH={shlex.quote(str(programs))}:"$PATH"')
-        self.environment_file.write_text("# Written by `make sandbox-up`.\n" + "\n".join(lines) + "\n")
+
+    def _variables(self, cluster: ControlPlane, ground: Ground) -> dict[str, str]:
+        ours = {"KUBECONFIG": str(cluster.kubeconfig), "KUBECACHEDIR": str(self.state / "kubectl-cache")}
+        return ours | ground.engine.client_environment
