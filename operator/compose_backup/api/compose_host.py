@@ -50,7 +50,7 @@ class ComposeHostSpec(Model):
             "self.endpoint.startsWith('unix://') || has(self.credentialsSecretRef)",
             "ssh:// and tcp:// endpoints need spec.credentialsSecretRef: a Secret with ssh-privatekey and known_hosts, "
             "or with tls.crt, tls.key and ca.crt",
-        )
+        ),
     )
 
     endpoint: Annotated[
