@@ -39,6 +39,10 @@ class Narrator:
             raise StoryBroken(f"this command failed: {command}\n{done.stderr}")
         return done.stdout.strip()
 
+    def attempt(self, command: str) -> None:
+        """Run a command unseen; that it fails is no matter."""
+        subprocess.run(self._shell(command), cwd=self.directory, capture_output=True, check=False)
+
     def expect(self, holds: bool, otherwise: str) -> None:
         """Go on if it holds. Raises StoryBroken."""
         if not holds:

@@ -53,11 +53,12 @@ class Story:
             raise StoryBroken(f"{ARCHIVES} exists and was not made by the demo of this sandbox: move it away")
         if not self._mark.exists():
             return
-        self.narrator.ask("kubectl delete namespace first-backup --ignore-not-found")
-        self.narrator.ask(f"{COMPOSE} down --volumes --timeout 1")
+        narrator = self.narrator
+        narrator.attempt("kubectl delete namespace first-backup --ignore-not-found")
+        narrator.attempt(f"{COMPOSE} down --volumes --timeout 1")
         # The host remembers which repository was seen at a place: there, none would be created again.
         marker = f"--filter label=backup.dockerwarts.io/repository-location=path:{ARCHIVES}"
-        self.narrator.ask(f"docker volume ls --quiet {marker} | xargs --no-run-if-empty docker volume rm")
+        narrator.attempt(f"docker volume ls --quiet {marker} | xargs --no-run-if-empty docker volume rm")
         shutil.rmtree(ARCHIVES, ignore_errors=True)
         with suppress(OSError):  # other archives lie there, or the story ended before it was made
             ARCHIVES.parent.rmdir()

@@ -1,0 +1,45 @@
+"""The operator of the session and a scene for each test.
+
+Run by pytest.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.operator_process import OperatorProcess
+from e2e.scene import Scene
+from realparts.cluster import Cluster
+from realparts.engine import Engine
+from realparts.images import Images
+
+
+@pytest.fixture(scope="session")
+def session_operator(
+    cluster: Cluster, images: Images, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OperatorProcess]:
+    """The one operator of the cluster: it looks after every namespace, so that there is never a second one."""
+    operator = OperatorProcess(cluster, tmp_path_factory.mktemp("operator"), images.agent)
+    yield operator
+    operator.stop()
+
+
+@pytest.fixture
+def operator(session_operator: OperatorProcess) -> OperatorProcess:
+    """The operator, running, whatever an earlier test has done to it."""
+    session_operator.start()
+    return session_operator
+
+
+@pytest.fixture
+def scene(cluster: Cluster, engine: Engine, operator: OperatorProcess, tmp_path: Path) -> Iterator[Scene]:
+    """A namespace and a directory that nobody else uses, removed at the end with everything made in them."""
+    namespace = f"e2e-{uuid.uuid4().hex[:8]}"
+    cluster.kubectl("create", "namespace", namespace)
+    scene = Scene(cluster, engine, operator, namespace, tmp_path)
+    yield scene
+    scene.close()
