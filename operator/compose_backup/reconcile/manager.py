@@ -107,6 +107,8 @@ class Manager:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             self._listed_at = asyncio.get_running_loop().time()
+            if not self._listed.is_set():
+                log.info("%d objects are known; work begins", sum(len(self.world.store.keys(kind)) for kind in KINDS))
             self._listed.set()
             await asyncio.sleep(RELIST_SECONDS)
 

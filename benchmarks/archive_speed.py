@@ -1,0 +1,121 @@
+"""Archiving through the operator against bare restic: the same data, image, limits and settings, by turns.
+
+Both write a first backup into a fresh repository, and both are timed around the restic process itself: the operator's
+by the duration of the volume in status, the other by a shell in its container. Run alone, or by run.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import mixed_data
+import objects
+from api import has_ended
+from compose_backup.api.compose_host import AgentSettings
+from compose_backup.api.job import REPOSITORY_ROOT, VOLUMES_ROOT
+from compose_backup.api.kinds import ARCHIVE_REPOSITORY, BACKUP_POLICY, BACKUP_RUN
+from compose_backup.gateways.agent_request import MAX_PROCESSES
+from compose_backup.planning.agent_container import BACKUP_CAPABILITIES, memory_bytes
+from figures import Figure, main, ratio_of
+from stage import Stage, opened
+
+PAIRS = 6
+MUST = 1.05
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Seconds of both sides."""
+
+    operator: float
+    bare: float
+
+
+def measure() -> Sequence[Figure]:
+    """Archive the same data by turns and return the ratio. The side that begins changes from pair to pair."""
+    with opened() as stage:
+        stage.operator.start()
+        data = stage.volume("data")
+        size = mixed_data.write(stage.directory(data)) / 1e9
+        stage.declare_host()
+        _archive_bare(stage, data, "warm")
+        pairs = [_measured(stage, data, number) for number in range(PAIRS)]
+    ours, theirs = [pair.operator for pair in pairs], [pair.bare for pair in pairs]
+    return (
+        ratio_of("archive_seconds_operator_to_bare_restic", ours, theirs, MUST),
+        Figure("archive_data", size, "GB"),
+        Figure("archive_seconds_operator", sorted(ours)[PAIRS // 2], "s"),
+        Figure("archive_seconds_bare_restic", sorted(theirs)[PAIRS // 2], "s"),
+    )
+
+
+def _measured(stage: Stage, data: str, number: int) -> Pair:
+    if number % 2:
+        operator = _archive_by_operator(stage, data, f"operator{number}")
+        return Pair(operator, _archive_bare(stage, data, f"bare{number}"))
+    bare = _archive_bare(stage, data, f"bare{number}")
+    return Pair(_archive_by_operator(stage, data, f"operator{number}"), bare)
+
+
+def _archive_by_operator(stage: Stage, data: str, name: str) -> float:
+    repository = stage.declare_repository(name)
+    stage.declare_policy(name, name, data)
+    stage.api.create(BACKUP_RUN, objects.run(name, name))
+    body = stage.api.wait(BACKUP_RUN, objects.NAMESPACE, name, has_ended)
+    if body["status"]["phase"] != "Succeeded":
+        raise RuntimeError(f"the run did not succeed: {json.dumps(body['status'])}")
+    for kind in (BACKUP_RUN, BACKUP_POLICY, ARCHIVE_REPOSITORY):
+        stage.api.delete(kind, objects.NAMESPACE, name)
+    stage.remove_volumes(repository)
+    return float(body["status"]["volumes"][0]["durationSeconds"])
+
+
+def _archive_bare(stage: Stage, data: str, name: str) -> float:
+    """Run restic in a container of the same image with the same limits and arguments; return its seconds."""
+    repository = stage.volume(name)
+    options = _container_options(data, repository)
+    restic = "restic {} --json --no-cache"
+    archive = (
+        "--compression=auto --retry-lock=10m --host=cluster/benchmark/srv1 --time='2026-10-13 02:00:00' "
+        f"--tag=kind=run --force --one-file-system -- {VOLUMES_ROOT}/{data}"
+    )
+    script = (
+        f"{restic.format('init')} > /dev/null && began=$(date +%s%N) && "
+        f"{restic.format('backup')} {archive} > /dev/null && echo $(( $(date +%s%N) - began ))"
+    )
+    nanoseconds = stage.engine.docker("run", "--rm", *options, "--entrypoint", "sh", stage.image, "-c", script)
+    stage.remove_volumes(repository)
+    return int(nanoseconds) / 1e9
+
+
+def _container_options(data: str, repository: str) -> list[str]:
+    """Return what gateways/agent_request.py asks for, in words of the command line."""
+    settings = AgentSettings()
+    memory = memory_bytes(settings.memory)
+    environment = {
+        "RESTIC_PASSWORD": objects.PASSWORD,
+        "RESTIC_REPOSITORY": REPOSITORY_ROOT,
+        "RESTIC_PROGRESS_FPS": "1",
+        "TMPDIR": "/tmp",
+        "TZ": "UTC",
+    }
+    return [
+        *(
+            "--network",
+            settings.network,
+            "--read-only",
+            "--tmpfs",
+            f"/tmp:rw,nosuid,nodev,size={memory // 2},mode=1777",
+        ),
+        *("--memory", str(memory), "--cpus", str(settings.cpus), "--pids-limit", str(MAX_PROCESSES)),
+        *("--security-opt", "no-new-privileges", "--cap-drop", "ALL", "--log-driver", "local"),
+        *(word for capability in BACKUP_CAPABILITIES for word in ("--cap-add", capability)),
+        *("--volume", f"{data}:{VOLUMES_ROOT}/{data}:ro", "--volume", f"{repository}:{REPOSITORY_ROOT}"),
+        *(word for name, value in environment.items() for word in ("--env", f"{name}={value}")),
+    ]
+
+
+if __name__ == "__main__":
+    main(measure)
