@@ -37,6 +37,21 @@ STALLING_REASONS = frozenset(
 )
 
 
+# A run or restore that ended for one of these reasons casts doubt on its repository, which is then opened at once.
+SUSPICIOUS_REASONS = frozenset(
+    {
+        reasons.VOLUME_MOUNT_FAILED,
+        reasons.VOLUME_NOT_FOUND,
+        reasons.DISK_FULL,
+        reasons.WRONG_PASSWORD,
+        reasons.REPOSITORY_ABSENT,
+        reasons.REPOSITORY_VANISHED,
+        reasons.REPOSITORY_REPLACED,
+        reasons.REPOSITORY_DAMAGED,
+    }
+)
+
+
 @dataclass(frozen=True)
 class ProbeFacts:
     """What decides whether the repository is opened now."""
@@ -45,6 +60,7 @@ class ProbeFacts:
     credentials_version: str
     last_run_ended: dt.datetime | None
     retry_at: dt.datetime | None
+    suspected: bool
 
 
 def place(storage: Storage) -> str:
@@ -87,6 +103,8 @@ def due(facts: ProbeFacts, now: dt.datetime) -> bool:
         return True
     if facts.retry_at is not None:
         return now >= facts.retry_at
+    if facts.suspected:
+        return True
     if status.last_probe_time is None or now >= status.last_probe_time + PROBE_INTERVAL:
         return True
     return facts.last_run_ended is not None and facts.last_run_ended > status.last_probe_time

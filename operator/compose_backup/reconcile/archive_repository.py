@@ -25,6 +25,7 @@ from compose_backup.reconcile import agents
 from compose_backup.reconcile.access import address_of, repository_access, required_secret
 from compose_backup.reconcile.outcome import Outcome
 from compose_backup.reconcile.ports import DockerHost
+from compose_backup.reconcile.queue import Key
 from compose_backup.reconcile.world import Pledge, ProbeMemory, World
 
 WAIT_SECONDS = 15.0
@@ -65,6 +66,13 @@ async def reconcile(world: World, repository: Repository) -> Outcome:
         return _outcome(repository, Standing("stalled", error.reason, error.message), WAIT_SECONDS)
     except Unreachable as error:
         return _outcome(repository, Standing("waiting", error.reason, error.message), WAIT_SECONDS)
+
+
+def suspect(world: World, repository: Repository, reason: str) -> None:
+    """Have the repository opened at once when a run or restore ended for a reason that may lie in it."""
+    if reason in planning.SUSPICIOUS_REASONS:
+        world.memory.probes[repository.uid].suspected = True
+        world.queue.add(Key(repository.kind.name, repository.namespace, repository.name))
 
 
 async def _gather(world: World, repository: Repository, host: Host) -> Probing:
@@ -145,7 +153,7 @@ async def _seen_id(probing: Probing) -> str | None:
 async def _ended(probing: Probing, report: Report) -> Outcome:
     """Store what the probe found. The marker comes first: once known, a repository is never created again."""
     memory, world, repository = _memory(probing), probing.world, probing.repository
-    memory.at_work = False
+    memory.at_work = memory.suspected = False
     remove = agents.removal(world, probing.docker, probing.container)
     if report.failure or report.probe is None:
         memory.failures += 1
@@ -188,7 +196,11 @@ def _is_due(probing: Probing) -> bool:
         if run.status.resolved.repository.uid == probing.repository.uid
     ]
     facts = planning.ProbeFacts(
-        probing.repository, probing.credentials_version, max(ended, default=None), _memory(probing).retry_at
+        repository=probing.repository,
+        credentials_version=probing.credentials_version,
+        last_run_ended=max(ended, default=None),
+        retry_at=_memory(probing).retry_at,
+        suspected=_memory(probing).suspected,
     )
     return planning.due(facts, probing.world.now())
 

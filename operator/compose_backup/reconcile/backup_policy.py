@@ -65,7 +65,6 @@ async def _create(world: World, policy: Policy, new: planning.NewRun) -> None:
                     "name": policy.name,
                     "uid": policy.uid,
                     "controller": True,
-                    "blockOwnerDeletion": False,
                 }
             ],
         },

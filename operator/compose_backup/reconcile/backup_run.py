@@ -37,6 +37,7 @@ from compose_backup.planning.conditions import Claim, Standing, claims
 from compose_backup.planning.facts import AgentContainer
 from compose_backup.reconcile import agents, catalog
 from compose_backup.reconcile.access import address_of, repository_access
+from compose_backup.reconcile.archive_repository import suspect
 from compose_backup.reconcile.commit import commit
 from compose_backup.reconcile.compose_host import inventory_of, repository_volumes
 from compose_backup.reconcile.outcome import NOTHING, Outcome
@@ -214,6 +215,8 @@ def _attempt_ended(placed: Placed, status: BackupRunStatus, report: Report, log_
     """Store the report, then remove the container that it came from."""
     world, run = placed.world, placed.run
     remove = agents.removal(world, placed.docker, placed.container)
+    if report.failure:
+        suspect(world, placed.repository, report.failure.reason)
     if (report.cancelled or report.failure) and (stop := _stop_wanted(world, run)):
         return _end(world, run, status, "Cancelled", stop, remove)
     if report.failure and (late := _deadline_passed(placed, dt.timedelta())):

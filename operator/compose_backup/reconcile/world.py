@@ -41,6 +41,7 @@ class ProbeMemory:
     """How the probes of one repository went. Until a first look says otherwise, one may be at work."""
 
     at_work: bool = True
+    suspected: bool = False
     failures: int = 0
     retry_at: dt.datetime | None = None
 
