@@ -15,7 +15,7 @@ demo: .venv/ready ## the whole story on this machine: a backup, a damage, a rest
 
 test: .venv/ready ## every test, the end-to-end ones against real parts; TESTS=tests/crds runs some
 	@$(PYTHON) -m realparts prepare
-	@$(PYTHON) -m pytest $(TESTS)
+	@$(PYTHON) -m pytest --durations=15 $(TESTS)
 
 sandbox-up: .venv/ready ## a control plane, an engine and the operator from its image, left running
 	@$(PYTHON) -m realparts up

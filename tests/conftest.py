@@ -5,7 +5,6 @@ Tests below tests/unit use none of them. Run by pytest.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +14,9 @@ from realparts import ground, installed, ways_in
 from realparts import images as project_images
 from realparts.cluster import Cluster
 from realparts.control_plane import open_cluster
-from realparts.engine import Engine, main_daemon
+from realparts.engine import Engine
 from realparts.engine import second_engine as start_second_engine
-from realparts.ground import REPOSITORY, Ground
+from realparts.ground import Ground
 from realparts.images import Images
 from realparts.ways_in import SshWay
 
@@ -43,12 +42,8 @@ def operator_kubeconfig(cluster: Cluster, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="session")
 def prepared() -> Iterator[Ground]:
     """The sandbox's engine with all images, so that they are built once; it is stopped if it did not run before."""
-    state = Path(os.environ.get("SANDBOX") or REPOSITORY / ".sandbox").absolute()
-    was_running = main_daemon(state / "engine").pid is not None
-    prepared = ground.engine_with_images(state)
-    yield prepared
-    if not was_running:
-        prepared.engine.stop()
+    with ground.lent(ground.state_directory()) as lent:
+        yield lent
 
 
 @pytest.fixture(scope="session")

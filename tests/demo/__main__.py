@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 from demo.narrator import StoryBroken
 from demo.story import Story
-from realparts.ground import REPOSITORY
+from realparts.ground import state_directory
 from realparts.sandbox import Sandbox
 from realparts.steps import StepFailed, say
 
 
 def main(words: list[str]) -> int:
     """Tell the story, or forget it. Return 1 when a part does not hold."""
-    sandbox = Sandbox(Path(os.environ.get("SANDBOX") or REPOSITORY / ".sandbox").absolute())
+    sandbox = Sandbox(state_directory())
     try:
         if words == ["forget"]:
             Story(sandbox).forget()

@@ -148,8 +148,8 @@ class Story:
         self.narrator.expect(phases == phase, f"{kind}: {phases or 'none'}, expected {phase}")
 
     def _fingerprint(self) -> Fingerprint:
-        entries = {}
+        entries: Fingerprint = {}
         for volume in VOLUMES:
             root = Path(self.narrator.ask(f"docker volume inspect --format '{{{{.Mountpoint}}}}' {volume}"))
-            entries |= {f"{volume}/{path}": entry for path, entry in fingerprint(root).items()}
+            entries = {**entries, **{f"{volume}/{path}": entry for path, entry in fingerprint(root).items()}}
         return entries

@@ -9,7 +9,6 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from realparts import environment, ground
 from realparts.sandbox import Sandbox
@@ -18,7 +17,7 @@ from realparts.steps import StepFailed, say
 
 def main(words: list[str]) -> int:
     """Do what the command says; return 1 and say why when a step fails."""
-    state = Path(os.environ.get("SANDBOX") or ground.REPOSITORY / ".sandbox").absolute()
+    state = ground.state_directory()
     commands: dict[str, tuple[str, Callable[[], object]]] = {
         "environment": ("make .venv", lambda: environment.make(ground.REPOSITORY)),
         "prepare": ("have ready what tests need: programs, engine, images", lambda: ground.prepare(state)),

@@ -26,12 +26,9 @@ def make(repository: Path) -> None:
         project = tomllib.loads((repository / "pyproject.toml").read_text())
         # Not pip's --group: Python 3.11 comes with a pip that does not know it yet.
         tools = project["dependency-groups"]["dev"]
-        command = [place / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check"]
-        run(
-            "install the Python packages",
-            [*command, "--editable", f"{repository}[operator,agent]", *tools],
-            remedy=REMEDY,
-        )
+        pip = (str(place / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check")
+        wanted = ("--editable", f"{repository}[operator,agent]", *tools)
+        run("install the Python packages", (*pip, *wanted), remedy=REMEDY)
     (place / STAMP).touch()
 
 

@@ -1,19 +1,21 @@
 """Everything expensive, prepared side by side: the control plane's programs take minutes, an engine and images as well.
 
-Called by sandbox.py, and by __main__.py for `make test`.
+Called by sandbox.py, the fixtures of tests/conftest.py, and __main__.py for `make test`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from realparts import binaries, cache, existing_cluster, images
 from realparts.debian import unpack_from_suite
-from realparts.engine import Engine, main_engine
+from realparts.engine import Engine, main_daemon, main_engine
 from realparts.images import Images
 from realparts.steps import say
 
@@ -32,10 +34,31 @@ class Ground:
     restic: Path
 
 
-def prepare(state: Path) -> Ground:
-    """Return the ground for tests, and have the control plane's programs in the cache."""
-    find = binaries.find_kubectl if existing_cluster.is_wanted() else binaries.find
-    return side_by_side(find, lambda: engine_with_images(state))[1]
+def state_directory() -> Path:
+    """Return where the sandbox and the engine of the tests keep their state: SANDBOX, or .sandbox in the checkout."""
+    return Path(os.environ.get("SANDBOX") or REPOSITORY / ".sandbox").absolute()
+
+
+def prepare(state: Path) -> None:
+    """Have in caches and engine what tests need, so that no test waits for it. Nothing is left running."""
+
+    def make_images() -> None:
+        with lent(state):
+            pass
+
+    side_by_side(binaries.find_kubectl if existing_cluster.is_wanted() else binaries.find, make_images)
+
+
+@contextmanager
+def lent(state: Path) -> Iterator[Ground]:
+    """Lend the ground: an engine of ours that was not running before does not run afterwards."""
+    daemon = main_daemon(state / "engine")
+    was_running = daemon.pid is not None
+    try:
+        yield engine_with_images(state)
+    finally:
+        if not was_running:
+            daemon.stop()
 
 
 def engine_with_images(state: Path) -> Ground:
@@ -55,7 +78,8 @@ def side_by_side(first: Callable[[], First], second: Callable[[], Second]) -> tu
     """Do both at once. A failure is said at once and raised when the other has finished: it need not be done again."""
     with ThreadPoolExecutor(2) as threads:
         done, also_done = threads.submit(first), threads.submit(second)
-        for finished in as_completed([done, also_done]):
+        both: list[Future[Any]] = [done, also_done]
+        for finished in as_completed(both):
             if error := finished.exception():
                 say(f"{error}\n  (what is done beside it is still brought to its end)")
     return done.result(), also_done.result()

@@ -41,7 +41,7 @@ def declare(scene: Scene) -> None:
 def snapshots(restic: Path, repository: Path) -> list[dict[str, Any]]:
     """Open the repository with plain restic and return its snapshots."""
     environment = os.environ | {"RESTIC_PASSWORD": "change-me-before-you-trust-it"}
-    command = [restic, "--repo", repository, "--no-lock", "--no-cache", "--json", "snapshots"]
+    command: list[str | Path] = [restic, "--repo", repository, "--no-lock", "--no-cache", "--json", "snapshots"]
     found: list[dict[str, Any]] = json.loads(subprocess.check_output(command, env=environment))
     return found
 

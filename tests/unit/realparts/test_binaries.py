@@ -9,6 +9,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+
 from realparts import binaries, go_build
 from realparts.fake_programs import fake_go, fake_program
 from realparts.release import NAMES, architecture
@@ -43,9 +44,7 @@ def cached_build(programs: Path) -> Path:
     return assets(go_build.place(go), *go_build.NAMES)
 
 
-def test_assets_come_before_the_cache(
-    bare_machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_assets_come_before_the_cache(bare_machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cached_build(bare_machine)
     given = assets(tmp_path / "assets", *ENVTEST_NAMES)
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(given))
@@ -54,9 +53,7 @@ def test_assets_come_before_the_cache(
     assert found.kube_controller_manager is None
 
 
-def test_one_program_can_be_overridden(
-    bare_machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_program_can_be_overridden(bare_machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = assets(tmp_path / "assets", *ENVTEST_NAMES)
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(given))
     monkeypatch.setenv("TEST_ASSET_ETCD", "/elsewhere/etcd")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from realparts import processes
 from realparts.control_plane import API_SERVER, ETCD, ControlPlane, open_cluster
 from realparts.existing_cluster import ExistingCluster
@@ -29,9 +30,7 @@ def test_a_program_that_ends_is_named_with_its_log_and_nothing_is_left_running(
     bare_machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken_programs(bare_machine, monkeypatch)
-    with pytest.raises(
-        StepFailed, match=r"start kube-apiserver failed: (.|\n)*the disk is full\n.*What to do"
-    ):
+    with pytest.raises(StepFailed, match=r"start kube-apiserver failed: (.|\n)*the disk is full\n.*What to do"):
         ControlPlane.start(tmp_path / "state")
     assert (tmp_path / "state" / "etcd.log").exists()
     assert processes.pid_of(ETCD, tmp_path / "state") is None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from realparts import cache, go_build
 from realparts.fake_programs import fake_go
 from realparts.steps import StepFailed

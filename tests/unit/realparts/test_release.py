@@ -15,6 +15,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
 from realparts.release import NAMES, Release, ReleaseUnavailable, architecture
 from realparts.steps import StepFailed
 
@@ -70,18 +71,14 @@ def test_every_binary_arrives_executable(release: Release, target: Path) -> None
         assert (target / name).stat().st_mode & 0o111 == 0o111
 
 
-def test_a_binary_with_another_checksum_is_refused_and_removed(
-    release: Release, published: Path, target: Path
-) -> None:
+def test_a_binary_with_another_checksum_is_refused_and_removed(release: Release, published: Path, target: Path) -> None:
     (published / "kubectl").write_bytes(b"something else")
     with pytest.raises(StepFailed, match=r"kubectl has the SHA-256 .*, published is .*\n.*What to do"):
         release.download(target)
     assert not list(target.glob("kubectl*"))
 
 
-def test_a_connection_that_breaks_is_no_wrong_checksum(
-    release: Release, published: Path, target: Path
-) -> None:
+def test_a_connection_that_breaks_is_no_wrong_checksum(release: Release, published: Path, target: Path) -> None:
     (published / "kubectl.cut").touch()
     with pytest.raises(ReleaseUnavailable, match="ended after 15 of 25 bytes"):
         release.download(target)
