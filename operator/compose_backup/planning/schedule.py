@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -17,6 +19,9 @@ from compose_backup.api.backup_policy import BackupPolicySpec
 
 # A clock that is set back by less than this is no fault worth telling: time servers do it.
 SKEW_TOLERANCE = dt.timedelta(minutes=2)
+# Longer than any shift of a clock by its time zone, so that a search from so far back is not confused by one.
+BEYOND_SHIFTS = dt.timedelta(hours=3)
+LONGEST_MAX_AGE = dt.timedelta(days=3660)
 
 
 @dataclass(frozen=True)
@@ -46,17 +51,36 @@ class NotYet:
 def problems(spec: BackupPolicySpec) -> list[str]:
     """Return what is wrong with schedule and time zone, one sentence each."""
     found = []
-    try:
-        CronSim(spec.schedule, dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
-    except CronSimError as error:
+    if wrong := _wrong_with_cron(spec.schedule):
         found.append(
-            f"spec.schedule {spec.schedule!r} is not a cron expression of five fields ({error}); example: '0 2 * * *'"
+            f"spec.schedule {spec.schedule!r} is not a cron expression of five fields ({wrong}); example: '0 2 * * *'"
         )
     try:
         ZoneInfo(spec.time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: `Europe` is a directory
         found.append(f"spec.timeZone {spec.time_zone!r} is not an IANA time zone; example: 'Europe/Paris'")
+    max_age = spec.objectives.max_age
+    if max_age and _is_too_long(max_age):
+        found.append(f"spec.objectives.maxAge {max_age!r} is more than ten years; example: '26h'")
     return found
+
+
+def _wrong_with_cron(schedule: str) -> str | None:
+    """Return what is wrong with a cron expression. The parser would take a sixth field for seconds."""
+    if (fields := len(schedule.split())) != 5:
+        return f"it has {fields}"
+    try:
+        CronSim(schedule, dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    except CronSimError as error:
+        return str(error)
+    return None
+
+
+def _is_too_long(duration: str) -> bool:
+    try:
+        return parse_duration(duration) > LONGEST_MAX_AGE
+    except OverflowError:
+        return True
 
 
 def jitter_of(uid: str, jitter_seconds: int) -> dt.timedelta:
@@ -83,16 +107,22 @@ def decide(facts: ScheduleFacts, now: dt.datetime) -> Due | NotYet:
 
 def slot_after(facts: ScheduleFacts, moment: dt.datetime) -> dt.datetime:
     """Return the first slot after a moment, in UTC."""
-    # Within the hour that is repeated when summer time ends, the iterator begins with a slot of the first pass.
-    return next(slot for slot in _slots(facts, moment) if slot > moment).astimezone(dt.UTC)
+    return next(slot for slot in _slots(facts, moment) if slot > moment)
 
 
 def slot_at_or_before(facts: ScheduleFacts, moment: dt.datetime) -> dt.datetime | None:
-    """Return the last slot that is not later than a moment, in UTC; None where the expression has none."""
-    # The iterator begins before the moment it is given, and slots fall on whole minutes.
-    just_after = moment + dt.timedelta(minutes=1) - dt.timedelta(seconds=moment.second, microseconds=moment.microsecond)
-    slot = next((slot for slot in _slots(facts, just_after, reverse=True) if slot <= moment), None)
-    return slot.astimezone(dt.UTC) if slot else None
+    """Return the last slot that is not later than a moment, in UTC; None where the expression has none.
+
+    Going backwards only finds where to begin: around a shift of summer time the iterator does not see the same slots
+    backwards as forwards, and what was told as the next slot must be the one that is due then.
+    """
+    begin = moment
+    while (earlier := _rough_slot_before(facts, begin)) is not None:
+        begin = earlier - dt.timedelta(minutes=1)
+        passed = list(itertools.takewhile(lambda slot: slot <= moment, _slots(facts, begin)))
+        if passed:
+            return passed[-1]
+    return None
 
 
 def fresh_until(facts: ScheduleFacts, last_success: dt.datetime, max_age: str | None) -> dt.datetime:
@@ -108,5 +138,13 @@ def parse_duration(text: str) -> dt.timedelta:
     return dt.timedelta(**{units[unit]: int(number) for number, unit in re.findall(r"(\d+)([dhm])", text)})
 
 
-def _slots(facts: ScheduleFacts, moment: dt.datetime, *, reverse: bool = False) -> CronSim:
-    return CronSim(facts.schedule, moment.astimezone(ZoneInfo(facts.time_zone)), reverse=reverse)
+def _slots(facts: ScheduleFacts, moment: dt.datetime) -> Iterator[dt.datetime]:
+    """Yield slots in UTC, beginning well before a moment: within a repeated hour the iterator would begin wrongly."""
+    start = (moment - BEYOND_SHIFTS).astimezone(ZoneInfo(facts.time_zone))
+    return (slot.astimezone(dt.UTC) for slot in CronSim(facts.schedule, start))
+
+
+def _rough_slot_before(facts: ScheduleFacts, moment: dt.datetime) -> dt.datetime | None:
+    start = (moment - BEYOND_SHIFTS).astimezone(ZoneInfo(facts.time_zone))
+    slot = next(CronSim(facts.schedule, start, reverse=True), None)
+    return slot.astimezone(dt.UTC) if slot else None
