@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
+from threading import Lock
 from typing import Any, TypeVar
 
 import docker
@@ -39,6 +40,8 @@ class SdkSession:
         self._link = link
         self._client: tuple[Access, Any] | None = None
         self._api_version: str | None = None
+        self._closed = False
+        self._lock = Lock()
 
     def version(self) -> dict[str, Any]:
         """Ask the engine for its version, and from now on speak the newest API that it knows."""
@@ -94,12 +97,18 @@ class SdkSession:
                 # Only closing would do nothing while the response still holds the socket.
                 connection.shutdown(socket.SHUT_WR)
 
-    def close(self) -> None:
-        """Close all connections and the way to the engine."""
-        if self._client:
-            self._client[1].close()
-        self._client = None
+    def rest(self) -> None:
+        """Close all connections and the way to the engine; the next question opens them anew."""
+        with self._lock:
+            if self._client:
+                self._client[1].close()
+            self._client = None
         self._link.close()
+
+    def close(self) -> None:
+        """Close all for good: a thread that still works for a caller who is gone must not open anything again."""
+        self._closed = True
+        self.rest()
 
     def _versioned(self, path: str) -> str:
         if self._api_version is None:
@@ -128,10 +137,13 @@ class SdkSession:
             raise engine_errors.of_answer(self.host, request, response.status_code, said)
 
     def _connected(self) -> Any:
+        if self._closed:
+            raise engine_errors.closed(self.host)
         access = self._link.open()
-        if self._client is None or self._client[0] != access:
-            self._client = (access, _client(access, self.limits.answer))
-        return self._client[1]
+        with self._lock:
+            if self._client is None or self._client[0] != access:
+                self._client = (access, _client(access, self.limits.answer))
+            return self._client[1]
 
     @contextmanager
     def _classified(self) -> Iterator[None]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from compose_backup.errors import Unreachable
+from compose_backup.gateways.daemon_threads import DaemonThreads
 
 Result = TypeVar("Result")
 
@@ -24,14 +24,14 @@ class EngineThreads:
     """The threads of all engines."""
 
     def __init__(self, size: int) -> None:
-        self.quick = ThreadPoolExecutor(size, "engine-quick")
-        self.slow = ThreadPoolExecutor(size, "engine-slow")
-        self.suspect = ThreadPoolExecutor(SUSPECT_THREADS, "engine-suspect")
+        self.quick = DaemonThreads(size, "engine-quick")
+        self.slow = DaemonThreads(size, "engine-slow")
+        self.suspect = DaemonThreads(SUSPECT_THREADS, "engine-suspect")
 
     def close(self) -> None:
-        """Give up what has not begun. A call under way ends by the time limit of its socket."""
+        """Give up what has not begun. A call under way ends by its time limit, or with the process."""
         for pool in (self.quick, self.slow, self.suspect):
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.close()
 
 
 class EngineCalls:
@@ -55,7 +55,7 @@ class EngineCalls:
         return await self._judged(call, seconds, self._slow_slots, self._threads.slow)
 
     async def _judged(
-        self, call: Callable[[], Result], seconds: float, slots: asyncio.Semaphore, pool: ThreadPoolExecutor
+        self, call: Callable[[], Result], seconds: float, slots: asyncio.Semaphore, pool: DaemonThreads
     ) -> Result:
         """Run a call and remember whether the host answered."""
         try:
@@ -70,7 +70,7 @@ class EngineCalls:
         self._suspect = False
         return result
 
-    async def _run(self, call: Callable[[], Result], slots: asyncio.Semaphore, pool: ThreadPoolExecutor) -> Result:
+    async def _run(self, call: Callable[[], Result], slots: asyncio.Semaphore, pool: DaemonThreads) -> Result:
         """Run a call in a thread. Its slot is free when the thread is, which may be long after the caller gave up."""
         await self._idle.closed()
         await slots.acquire()
@@ -91,7 +91,7 @@ class EngineCalls:
 class IdleTimer:
     """Closes something when no call has used it for a while, and keeps new calls waiting until that is done."""
 
-    def __init__(self, close: Callable[[], None], seconds: float, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, close: Callable[[], None], seconds: float, pool: DaemonThreads) -> None:
         self._close = close
         self._seconds = seconds
         self._pool = pool
@@ -110,9 +110,9 @@ class IdleTimer:
         if self._calls == 0:
             self._timer = asyncio.get_running_loop().call_later(self._seconds, self._begin_closing)
 
-    def retire(self) -> None:
-        """Close as soon as no call is under way: nobody will begin a new one."""
-        self._seconds = 0
+    def retire(self, close: Callable[[], None]) -> None:
+        """Close for good as soon as no call is under way."""
+        self._close, self._seconds = close, 0
         if self._timer:
             self._forget()
             self._begin_closing()
@@ -133,4 +133,4 @@ class IdleTimer:
 
     def _begin_closing(self) -> None:
         self._timer = None
-        self._closing = asyncio.get_running_loop().run_in_executor(self._pool, self._close)
+        self._closing = asyncio.wrap_future(self._pool.submit(self._close))

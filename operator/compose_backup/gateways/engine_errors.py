@@ -130,6 +130,11 @@ def not_docker(host: str, endpoint: str) -> Unreachable:
     return _unreachable(f"host {host} at {endpoint} does not answer as a Docker Engine does; is something else there?")
 
 
+def closed(host: str) -> Unreachable:
+    """Return the error for a question to a host whose address has changed, or which the operator has left."""
+    return _unreachable(f"the connection to host {host} was closed, since its address has changed; tried again")
+
+
 def mount_failed(host: str, said: str) -> Stalled:
     """Return the error for a volume or directory that the host could not mount."""
     advice = "see that the device, directory or NFS server behind it can be reached from the host"

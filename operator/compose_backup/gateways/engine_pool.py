@@ -57,7 +57,7 @@ class EnginePool:
         if known and known.version == address.version:
             return known.host
         if known:
-            known.idle.retire()
+            known.idle.retire(known.session.close)
         self._members[address.key] = member = self._member(address)
         return member.host
 
@@ -74,7 +74,7 @@ class EnginePool:
 
     def _member(self, address: HostAddress) -> _Member:
         session = SdkSession(address, _link(address, self._scratch), self._limits)
-        idle = IdleTimer(session.close, self._idle_seconds, self._threads.slow)
+        idle = IdleTimer(session.rest, self._idle_seconds, self._threads.slow)
         no_answer = engine_errors.no_answer(address.name, address.endpoint)
         host = EngineHost(session, EngineCalls(self._threads, no_answer, idle))
         return _Member(address.version, host, session, idle)
