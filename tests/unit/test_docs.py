@@ -5,6 +5,7 @@ Run by pytest.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,11 +21,14 @@ from compose_backup.api.kinds import BY_NAME, KINDS, Kind
 from compose_backup.api.resources import parse
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "operator" / "compose_backup"
 PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")})
 EXAMPLES = sorted(ROOT.glob("examples/**/*.yaml"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 YAML_BLOCK = re.compile(r"^ *```yaml\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"^ *```.*?^ *```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+ROW_OF_THREE = re.compile(r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", re.MULTILINE)
+SAID_BY_KUBECTL = ("strict decoding error: unknown field",)
 WORDS = re.compile(r"[^\w\- ]")
 SEEN_BY_THE_SERVER = {"uid": "1", "creationTimestamp": "2026-10-13T02:00:00Z"}
 
@@ -87,6 +91,25 @@ def complaints(manifest: Manifest) -> list[str]:
     return extra + list(unknown_fields(root_schema(kind)["properties"]["spec"], manifest["spec"], "spec"))
 
 
+def _texts() -> Iterator[str]:
+    """Yield every text of the package, `…` where something is filled in."""
+    for module in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def _quoted_messages(page: Path) -> Iterator[str]:
+    """Yield what the troubleshooting tables of a page quote: words between backticks that are no reason or command."""
+    _, _, troubleshooting = page.read_text(encoding="utf-8").partition("\n## Troubleshooting\n")
+    for first, second in ROW_OF_THREE.findall(troubleshooting):
+        for quoted in re.findall(r"`([^`]+)`", f"{first} {second}"):
+            if " " in quoted and quoted != "kubectl apply":
+                yield from filter(None, (part.strip(" :;") for part in quoted.split("…")))
+
+
 def test_links_of_this_test_are_found() -> None:
     """The patterns above find what they are for; otherwise everything below would pass."""
     assert sum(1 for page in PAGES for _ in _links(page)) > 50
@@ -116,6 +139,15 @@ def test_every_kind_has_a_page(kind: Kind) -> None:
     assert kind.name in {manifest["kind"] for manifest in _blocks(page)}
 
 
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_quoted_messages_are_said(kind: Kind) -> None:
+    """Who searches a page for the message on the screen finds it: what is quoted is what the program says."""
+    quoted = list(_quoted_messages(ROOT / "docs" / "kinds" / f"{kind.name.lower()}.md"))
+    said = "\n".join((*SAID_BY_KUBECTL, *_texts())).replace("`", "")
+    assert len(quoted) > 5
+    assert [words for words in quoted if words not in said] == []
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if _blocks(page)], ids=_name)
 def test_yaml_blocks_are_valid(page: Path) -> None:
     """What people copy from a page is accepted, and says nothing that is dropped."""
@@ -143,6 +175,13 @@ def test_every_reason_is_described() -> None:
     names = {value for name, value in vars(reasons).items() if name.isupper() and isinstance(value, str)}
     assert len(names) > 40
     assert {name for name in names if f"`{name}`" not in text} == set()
+
+
+@pytest.mark.parametrize("page", [ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")], ids=_name)
+def test_named_modules_are_there(page: Path) -> None:
+    """A module that a page names has not been moved or renamed since."""
+    named = re.findall(r"`([\w/.]+\.py)`", page.read_text(encoding="utf-8"))
+    assert [name for name in named if not (ROOT / name).exists() and not any(PACKAGE.rglob(name))] == []
 
 
 def test_decisions_are_listed() -> None:
