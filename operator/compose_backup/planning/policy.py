@@ -10,6 +10,8 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from pydantic.alias_generators import to_camel
+
 from compose_backup.api import reasons
 from compose_backup.api.backup_policy import (
     RUN_REQUESTED_ANNOTATION,
@@ -82,21 +84,29 @@ def wants_catalog(policy: Policy, repository: Repository) -> bool:
 
 def plan(facts: PolicyFacts) -> PolicyPlan:
     """Return what the pass over a policy does; an invalid specification does nothing but say so."""
-    status = _observed(facts)
+    # The anchor is set for an invalid schedule as well, so that mending it is a change, and fires nothing at once.
+    status = _anchored(facts, _observed(facts))
     if wrong := schedule.problems(facts.policy.spec):
         standing = Standing("stalled", reasons.INVALID_SPEC, "; ".join(wrong))
         status = status.model_copy(update={"next_run_time": None})
-        return PolicyPlan(status, (*claims(standing), *_last_run_claim(facts, status)), None, (), None)
-    status = _anchored(facts, status)
+        return PolicyPlan(status, _claims(facts, status, standing), None, (), _next_look(facts, status))
+    skewed = _moments_ahead(facts, status)
+    status = status.model_copy(update=dict.fromkeys(skewed, facts.now))
     create, status = _next_run(facts, status)
     status = status.model_copy(update={"fresh_until": _fresh_until(facts, status)})
+    standing = _clock_fault(skewed) if skewed else _standing(facts)
     return PolicyPlan(
         status=status,
-        claims=(*claims(_standing(facts, status)), _fresh_claim(facts, status), *_last_run_claim(facts, status)),
+        claims=_claims(facts, status, standing),
         create=create,
         forget=_to_forget(facts),
         look_again_at=_next_look(facts, status),
     )
+
+
+def _claims(facts: PolicyFacts, status: BackupPolicyStatus, standing: Standing) -> tuple[Claim, ...]:
+    fresh = (_fresh_claim(facts, status),) if status.fresh_until else ()
+    return (*claims(standing), *fresh, _last_run_claim(facts, status))
 
 
 def _observed(facts: PolicyFacts) -> BackupPolicyStatus:
@@ -115,7 +125,7 @@ def _observed(facts: PolicyFacts) -> BackupPolicyStatus:
             "active_run": active[0].name if active else None,
             "last_run": _last_run(facts),
             "restore_points": points,
-            "last_success_time": max((p.time for p in points), default=before.last_success_time),
+            "last_success_time": max((p.time for p in points), default=_older_success(facts)),
             "catalog_of": _catalog_of(facts),
         }
     )
@@ -124,11 +134,32 @@ def _observed(facts: PolicyFacts) -> BackupPolicyStatus:
 def _restore_points(facts: PolicyFacts) -> tuple[RestorePoint, ...]:
     """Return known points and those of finished runs; a catalog read from the repository replaces what was known."""
     known = facts.policy.status.restore_points if facts.catalog is None else facts.catalog
-    points = {point.run_uid: point for point in known}
+    points = {} if facts.catalog is None and _has_moved(facts) else {point.run_uid: point for point in known}
     for run in facts.runs:
-        if run.status.phase == "Succeeded" and run.status.record:
+        if run.status.phase == "Succeeded" and run.status.record and _is_in_repository(run, facts):
             points[run.uid] = _point(run)
     return tuple(sorted(points.values(), key=lambda point: point.time, reverse=True))[:KEPT_RESTORE_POINTS]
+
+
+def _has_moved(facts: PolicyFacts) -> bool:
+    """Return whether the known restore points lie in another repository than the policy's: they are none of it."""
+    known, repository = facts.policy.status.catalog_of, facts.repository
+    current = repository.status.repository_id if repository else None
+    return known is not None and current is not None and known != current
+
+
+def _is_in_repository(run: Run, facts: PolicyFacts) -> bool:
+    """Return whether a run has archived into the repository that the policy has now, as far as that is known."""
+    current = facts.repository.status.repository_id if facts.repository else None
+    return current is None or (
+        run.status.resolved is not None and run.status.resolved.repository.repository_id == current
+    )
+
+
+def _older_success(facts: PolicyFacts) -> dt.datetime | None:
+    """Return the last success when no restore point tells it: the repository, once asked, knows better."""
+    gone = facts.catalog is not None or _has_moved(facts)
+    return None if gone else facts.policy.status.last_success_time
 
 
 def _point(run: Run) -> RestorePoint:
@@ -178,18 +209,32 @@ def _anchored(facts: PolicyFacts, status: BackupPolicyStatus) -> BackupPolicySta
     return status.model_copy(update={"schedule_anchor": anchor, "schedule_anchor_time": since})
 
 
+def _moments_ahead(facts: PolicyFacts, status: BackupPolicyStatus) -> list[str]:
+    """Return the fields whose moment lies ahead: the clock is or was wrong, and no slot would be due until then."""
+    limit = facts.now + schedule.SKEW_TOLERANCE
+    fields = ("schedule_anchor_time", "last_schedule_time")
+    return [field for field in fields if (moment := getattr(status, field)) is not None and moment > limit]
+
+
+def _clock_fault(fields: list[str]) -> Standing:
+    names = " and ".join(f"status.{to_camel(field)}" for field in fields)
+    message = (
+        f"{names} lay in the future: the clock of the operator's machine is or was wrong; slots are counted from now"
+    )
+    return Standing("good", reasons.CLOCK_SKEW, message)
+
+
 def _facts_of_schedule(facts: PolicyFacts, status: BackupPolicyStatus) -> schedule.ScheduleFacts:
     spec, policy = facts.policy.spec, facts.policy
     anchor = status.schedule_anchor_time or policy.created
-    # A slot in the future means that the clock was wrong when it was run: from now on it is counted from now.
-    since = max(min(anchor, facts.now), min(status.last_schedule_time or anchor, facts.now))
+    since = max(anchor, status.last_schedule_time or anchor)
     return schedule.ScheduleFacts(
         spec.schedule, spec.time_zone, schedule.jitter_of(policy.uid, spec.jitter_seconds), since
     )
 
 
 def _next_run(facts: PolicyFacts, status: BackupPolicyStatus) -> tuple[NewRun | None, BackupPolicyStatus]:
-    """Return the run to create now, if any, and the status that remembers it. While a run is active, all wait for it."""
+    """Return the run to create now, if any, and the status that remembers it; while a run is active, all wait."""
     free = status.active_run is None
     requested = facts.policy.annotations.get(RUN_REQUESTED_ANNOTATION)
     timing = schedule.decide(_facts_of_schedule(facts, status), facts.now)
@@ -197,11 +242,18 @@ def _next_run(facts: PolicyFacts, status: BackupPolicyStatus) -> tuple[NewRun | 
     status = status.model_copy(update={"next_run_time": None if facts.policy.spec.suspend else following})
     if free and requested and requested[:1024] != status.last_handled_run_request:
         run = NewRun(_request_name(facts.policy, requested), facts.now, "Request")
-        return run, status.model_copy(update={"last_handled_run_request": requested[:1024], "active_run": run.name})
+        return _made(facts, run, status.model_copy(update={"last_handled_run_request": requested[:1024]}))
     if free and isinstance(timing, schedule.Due) and not facts.policy.spec.suspend:
         run = NewRun(f"{facts.policy.name}-{timing.slot:%Y%m%d%H%M}", timing.slot, "Schedule")
-        return run, status.model_copy(update={"last_schedule_time": timing.slot, "active_run": run.name})
+        return _made(facts, run, status.model_copy(update={"last_schedule_time": timing.slot}))
     return None, status
+
+
+def _made(facts: PolicyFacts, run: NewRun, status: BackupPolicyStatus) -> tuple[NewRun | None, BackupPolicyStatus]:
+    """Return the run to create, unless it was created before a crash and has even ended by now."""
+    if any(known.name == run.name for known in facts.runs):
+        return None, status
+    return run, status.model_copy(update={"active_run": run.name})
 
 
 def _following_start(
@@ -236,32 +288,34 @@ def _fresh_claim(facts: PolicyFacts, status: BackupPolicyStatus) -> Claim:
     return Claim(FRESH, "False", reasons.TOO_OLD, f"{last}, and was young enough until {until}; see status.lastRun")
 
 
-def _last_run_claim(facts: PolicyFacts, status: BackupPolicyStatus) -> tuple[Claim, ...]:
+def _last_run_claim(facts: PolicyFacts, status: BackupPolicyStatus) -> Claim:
     """Return whether the last run was good. A skipped one says nothing about it: the statement before it stands."""
     last = status.last_run
     before = next((c for c in facts.policy.status.conditions if c.type == LAST_RUN_SUCCEEDED), None)
     if last is None:
-        return (Claim(LAST_RUN_SUCCEEDED, "Unknown", reasons.NO_RUN_YET, "no run has finished yet"),)
+        return Claim(LAST_RUN_SUCCEEDED, "Unknown", reasons.NO_RUN_YET, "no run has finished yet")
     if last.phase == "Skipped" and before:
-        return (Claim(LAST_RUN_SUCCEEDED, before.status, before.reason, before.message),)
+        return Claim(LAST_RUN_SUCCEEDED, before.status, before.reason, before.message)
     if last.phase == "Succeeded":
-        return (Claim(LAST_RUN_SUCCEEDED, "True", reasons.SUCCEEDED, f"BackupRun {last.name} succeeded"),)
+        return Claim(LAST_RUN_SUCCEEDED, "True", reasons.SUCCEEDED, f"BackupRun {last.name} succeeded")
     truth = "Unknown" if last.phase == "Skipped" else "False"
     message = f"BackupRun {last.name} ended as {last.phase}: {last.message or 'no message'}"
-    return (Claim(LAST_RUN_SUCCEEDED, truth, last.phase, message),)  # type: ignore[arg-type]
+    return Claim(LAST_RUN_SUCCEEDED, truth, last.phase, message)  # type: ignore[arg-type]
 
 
-def _standing(facts: PolicyFacts, status: BackupPolicyStatus) -> Standing:
+def _standing(facts: PolicyFacts) -> Standing:
     spec = facts.policy.spec
     if facts.host is None:
-        return Standing("waiting", reasons.HOST_NOT_FOUND, f"ComposeHost {spec.host_ref.name} does not exist; create it")
+        return Standing(
+            "waiting", reasons.HOST_NOT_FOUND, f"ComposeHost {spec.host_ref.name} does not exist; create it"
+        )
     if facts.repository is None:
         message = f"ArchiveRepository {spec.repository_ref.name} does not exist; create it"
         return Standing("waiting", reasons.REPOSITORY_NOT_FOUND, message)
     if facts.repository.spec.host_ref.name != spec.host_ref.name:
         message = (
-            f"ArchiveRepository {spec.repository_ref.name} lies on ComposeHost {facts.repository.spec.host_ref.name}, but the "
-            f"volumes are on {spec.host_ref.name}; give {spec.host_ref.name} a repository of its own"
+            f"ArchiveRepository {spec.repository_ref.name} lies on ComposeHost {facts.repository.spec.host_ref.name}, "
+            f"but the volumes are on {spec.host_ref.name}; give {spec.host_ref.name} a repository of its own"
         )
         return Standing("stalled", reasons.WRONG_HOST, message)
     if spec.suspend:
@@ -284,4 +338,3 @@ def _to_forget(facts: PolicyFacts) -> tuple[Run, ...]:
 def _next_look(facts: PolicyFacts, status: BackupPolicyStatus) -> dt.datetime | None:
     moments = [moment for moment in (status.next_run_time, status.fresh_until) if moment and moment > facts.now]
     return min(moments, default=None)
-
