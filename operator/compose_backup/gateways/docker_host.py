@@ -142,6 +142,8 @@ class SdkSession:
         access = self._link.open()
         with self._lock:
             if self._client is None or self._client[0] != access:
+                if self._client:
+                    self._client[1].close()  # its tunnel is gone
                 self._client = (access, _client(access, self.limits.answer))
             return self._client[1]
 

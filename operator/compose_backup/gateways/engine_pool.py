@@ -13,6 +13,7 @@ from compose_backup.gateways.engine_calls import EngineCalls, EngineThreads, Idl
 from compose_backup.gateways.engine_link import Link, SocketLink
 from compose_backup.gateways.engine_session import Limits
 from compose_backup.gateways.engine_tls import TlsLink
+from compose_backup.gateways.private_files import remove_stale
 from compose_backup.gateways.ssh_tunnel import SshTunnel
 from compose_backup.planning.facts import HostAddress
 
@@ -35,6 +36,7 @@ class EnginePool:
 
     `threads` bounds the calls at a time over all engines. Credentials are written below `scratch`, which should be in
     memory (`emptyDir{medium: Memory}`); its path must be shorter than 70 characters, since sockets lie there as well.
+    What a killed operator has left there is deleted.
     """
 
     def __init__(
@@ -45,6 +47,8 @@ class EnginePool:
         idle_seconds: float = IDLE_SECONDS,
         limits: Limits = LIMITS,
     ) -> None:
+        if scratch:
+            remove_stale(scratch)
         self._threads = EngineThreads(threads)
         self._scratch = scratch
         self._idle_seconds = idle_seconds

@@ -14,6 +14,20 @@ from compose_backup.api import reasons
 from compose_backup.errors import Stalled
 from compose_backup.planning.facts import HostAddress
 
+PREFIX = "cbo-"
+
+
+def remove_stale(scratch: Path) -> None:
+    """Delete what operators that were killed have left.
+
+    In a container each operator has the same process id as the one before it, so what bears our own is stale as well:
+    this is called before anything is written.
+    """
+    for directory in scratch.glob(f"{PREFIX}*-*"):
+        pid = directory.name.removeprefix(PREFIX).partition("-")[0]
+        if pid == str(os.getpid()) or not Path("/proc", pid).exists():
+            shutil.rmtree(directory, ignore_errors=True)
+
 
 class PrivateFiles:
     """A directory (0700) with some of a host's credentials (0600 each). Made by fill(), deleted by remove()."""
@@ -28,10 +42,16 @@ class PrivateFiles:
         contents = {key: self._credential(key) for key in keys}
         if self._directory is None:
             # Short, because the path of a socket in it has at most 107 characters.
-            self._directory = Path(tempfile.mkdtemp(prefix="cbo-", dir=self._scratch))
+            self._directory = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=self._scratch))
         for key, content in contents.items():
             _write(self._directory / key, content)
         return self._directory
+
+    def forget(self, *keys: str) -> None:
+        """Delete the files of these keys and keep the directory."""
+        if self._directory:
+            for key in keys:
+                (self._directory / key).unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Delete the directory and all that is in it."""

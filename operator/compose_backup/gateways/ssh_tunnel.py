@@ -7,6 +7,7 @@ it (docker-py#2966, docker-py#3218). A forwarded socket needs nothing but sshd. 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 import urllib.parse
@@ -79,6 +80,8 @@ class SshTunnel:
                 self._count += 1
                 self._process = self._started(self._directory)
                 self._await_socket(self._process)
+                # Logged in, ssh needs them no more; should the operator be killed, they are not left behind.
+                self._files.forget(PRIVATE_KEY, KNOWN_HOSTS)
             return Access(f"unix://{self._socket}")
 
     def said(self) -> str:
@@ -125,6 +128,7 @@ class SshTunnel:
     def _command(self, directory: Path) -> list[str]:
         options = SSH_OPTIONS | {"UserKnownHostsFile": str(directory / KNOWN_HOSTS)}
         return [
+            *_ends_with_us(),
             *(self._program, "-F", "/dev/null", "-N", "-T", "-i", str(directory / PRIVATE_KEY)),
             *(word for key, value in options.items() for word in ("-o", f"{key}={value}")),
             *("-L", f"{self._socket}:{self._target.socket}", "-p", str(self._target.port)),
@@ -155,6 +159,11 @@ class SshTunnel:
         self._process = None
         if self._directory:
             self._socket.unlink(missing_ok=True)
+
+
+def _ends_with_us() -> tuple[str, ...]:
+    """Return the command before ssh that makes it end when the operator is killed (util-linux, so on every Debian)."""
+    return ("setpriv", "--pdeathsig", "TERM", "--") if shutil.which("setpriv") else ()
 
 
 def _ended_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
