@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from compose_backup import settings
 from compose_backup.api import reasons
 from compose_backup.api.base import API_VERSION, GROUP
 from compose_backup.api.crdgen import root_schema
@@ -182,6 +183,13 @@ def test_named_modules_are_there(page: Path) -> None:
     """A module that a page names has not been moved or renamed since."""
     named = re.findall(r"`([\w/.]+\.py)`", page.read_text(encoding="utf-8"))
     assert [name for name in named if not (ROOT / name).exists() and not any(PACKAGE.rglob(name))] == []
+
+
+def test_every_setting_is_described() -> None:
+    """Each environment variable that the operator knows stands in the page of settings."""
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    names = settings.Settings.__dataclass_fields__
+    assert [name for name in names if f"| `{settings.PREFIX}{name.upper()}` |" not in page] == []
 
 
 def test_decisions_are_listed() -> None:
