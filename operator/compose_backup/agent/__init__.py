@@ -1,1 +1,4 @@
-"""What runs in the agent container on a Docker host: one job in, its report out. Started by the operator through the Docker API."""
+"""What runs in the agent container on a Docker host: one job in, its report out.
+
+Started by the operator through the Docker API.
+"""

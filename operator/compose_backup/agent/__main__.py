@@ -13,8 +13,8 @@ from compose_backup.agent.engines.restic import Restic
 from compose_backup.agent.events import Diagnostics, Emitter, heartbeat
 from compose_backup.agent.inbox import NoJob, read_job
 from compose_backup.agent.jobs import perform, seconds_left
+from compose_backup.agent.looking import Engine
 from compose_backup.agent.processes import Runner
-from compose_backup.agent.quiesce import DockerEngine
 from compose_backup.agent.stopping import Stop
 from compose_backup.api.job import Job
 
@@ -56,8 +56,14 @@ def context_for(job: Job, places: Places, stop: Stop, diagnostics: Diagnostics, 
         emitter=emitter,
         diagnostics=diagnostics,
         stop=stop,
-        engine=lambda: DockerEngine(places.docker_socket),
+        engine=lambda: _docker_engine(places.docker_socket),
     )
+
+
+def _docker_engine(socket: str) -> Engine:
+    from compose_backup.agent.quiesce import DockerEngine  # slow to load, and restic is opening meanwhile
+
+    return DockerEngine(socket)
 
 
 if __name__ == "__main__":

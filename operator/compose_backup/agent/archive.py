@@ -135,11 +135,14 @@ def _judged(
     incomplete = finished.code == SOME_FILES_UNREADABLE or finished.errors.file_error_count > 0
     if incomplete or finished.errors.sources_left_out or counted.files == 0:
         contents = _contents(counted, context)
+        swallowed = not incomplete and not contents.anything
+        if not contents.root and swallowed and job.exclude_files:
+            raise _nothing_archived(counted.name, job)  # a pattern that names the root
         if not contents.root or finished.errors.sources_left_out:
             raise _without_root(counted.name, finished)
         if not contents.anything and _holds_data(context.places.volume(counted.name)):
             raise _nothing_archived(counted.name, job)
-        if not incomplete and not contents.anything:
+        if swallowed:
             counted = counted.model_copy(update={"warnings": (EMPTY,)})
     return _with_gaps(counted, manifest, finished) if incomplete else Archived(counted, manifest)
 

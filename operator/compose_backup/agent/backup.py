@@ -9,6 +9,7 @@ import datetime as dt
 import importlib.metadata
 import json
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from compose_backup.agent import run_record
@@ -17,10 +18,10 @@ from compose_backup.agent.context import Context
 from compose_backup.agent.engines.restic_errors import ENDS_THE_ATTEMPT
 from compose_backup.agent.engines.restic_output import Message
 from compose_backup.agent.events import now
+from compose_backup.agent.looking import Engine, Look
 from compose_backup.agent.manifest import manifest_of, root_of
 from compose_backup.agent.progress import Tally
-from compose_backup.agent.quiesce import Engine, Look
-from compose_backup.agent.repository import open_repository
+from compose_backup.agent.repository import Opened, open_to_write
 from compose_backup.agent.texts import MESSAGE_LIMIT, shorten
 from compose_backup.api import reasons
 from compose_backup.api.backup_run import Failure
@@ -36,13 +37,24 @@ STOP_OR_ASK = "stop these services, or ask for a live copy by quiesce.method: No
 def run(job: BackupJob, context: Context) -> Report:
     """Archive all volumes. Raise AgentFailed only for what is found before the first of them."""
     started = now()
-    snapshots = open_repository(context).snapshots
-    engine = context.engine()
-    look = engine.look(job.volumes)
-    work = _Work(job, context, engine, look, snapshots)
+    # Opening costs half a second of key derivation; looking through the Docker socket changes nothing meanwhile.
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        opening, asking = pool.submit(open_to_write, context), pool.submit(_versions, context)
+        engine = context.engine()
+        look = _looked(engine, job, opening)
+        work = _Work(job, context, engine, look, opening.result().snapshots, asking.result())
     refusal = None if job.live_copy_allowed else _refusal(job, look)
     archived = work.refuse(refusal) if refusal else work.archive_all()
     return _closed(job, archived, started, context, work.ended_by)
+
+
+def _looked(engine: Engine, job: BackupJob, opening: Future[Opened]) -> Look:
+    """Return the first look. When the repository cannot be opened either, that is what is told."""
+    try:
+        return engine.look(job.volumes)
+    except AgentFailed:
+        opening.result()
+        raise
 
 
 def _refusal(job: BackupJob, look: Look) -> AgentFailed | None:
@@ -64,6 +76,8 @@ class _Work:
     engine: Engine
     look: Look
     snapshots: tuple[Snapshot, ...]
+    versions: tuple[str, str]
+    """Of the agent and of restic, for the manifests."""
     ended_by: AgentFailed | None = None
 
     def refuse(self, refusal: AgentFailed) -> list[Archived]:
@@ -75,25 +89,24 @@ class _Work:
         """Archive one volume after the other; what fails stops the others only when they would fail alike."""
         parents = {name: parent_of(name, self.job, self.snapshots, self.context) for name in self.job.volumes}
         tally = Tally(self.job.volumes, {name: one.bytes for name, one in parents.items() if one is not None})
-        versions = _versions(self.context)
-        return [self._attempt(name, parents[name], tally, versions) for name in self.job.volumes]
+        return [self._attempt(name, parents[name], tally) for name in self.job.volumes]
 
-    def _attempt(self, name: str, parent: Snapshot | None, tally: Tally, versions: tuple[str, str]) -> Archived:
+    def _attempt(self, name: str, parent: Snapshot | None, tally: Tally) -> Archived:
         if self.ended_by is not None:
             return failed(name, _not_reached(self.ended_by))
         try:
             self.context.stop.check()
-            return self._archive(name, parent, tally, versions)
+            return self._archive(name, parent, tally)
         except (AgentFailed, OSError) as problem:
             error = problem if isinstance(problem, AgentFailed) else _unreadable(name, problem)
             if error.reason in ENDS_THE_ATTEMPT:
                 self.ended_by = error
             return failed(name, error)
 
-    def _archive(self, name: str, parent: Snapshot | None, tally: Tally, versions: tuple[str, str]) -> Archived:
+    def _archive(self, name: str, parent: Snapshot | None, tally: Tally) -> Archived:
         volume = self._volume(name)
         directory = self.context.places.volume(name)
-        manifest = manifest_of(volume, root_of(directory), self.look, self.engine.digest, versions)
+        manifest = manifest_of(volume, root_of(directory), self.look, self.engine.digest, self.versions)
         report = self._reporting(name, tally)
         report({})
         archived = archive(name, manifest, self.job, parent, self.context, report)

@@ -85,7 +85,8 @@ def _snapshot(prefix: str, found: Sequence[Snapshot], context: Context) -> Found
     snapshot = matching[0]
     volume = records.volume_of(snapshot, context.places.volumes)
     if volume is None:
-        message = f"snapshot {prefix} holds {', '.join(snapshot.paths)}, which is no volume; choose one below {context.places.volumes}"
+        held, place = ", ".join(snapshot.paths), context.places.volumes
+        message = f"snapshot {prefix} holds {held}, which is no volume; choose one whose path lies below {place}"
         raise AgentFailed(reasons.SNAPSHOT_NOT_FOUND, message, retryable=False)
     manifest = read_manifest(snapshot, volume, context)
     return FoundSnapshot(snapshot_id=snapshot.id, time=snapshot.time, volume=volume, manifest=manifest)

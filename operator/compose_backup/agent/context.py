@@ -8,7 +8,7 @@ from pathlib import Path
 
 from compose_backup.agent.engines.restic import Restic
 from compose_backup.agent.events import Diagnostics, Emitter
-from compose_backup.agent.quiesce import Engine
+from compose_backup.agent.looking import Engine
 from compose_backup.agent.stopping import Stop
 from compose_backup.api.job import DOCKER_SOCKET, MANIFEST_ROOT, REPOSITORY_ROOT, VOLUMES_ROOT, RepositoryAccess
 

@@ -6,9 +6,9 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from compose_backup.agent.quiesce import Look
+from compose_backup.agent.looking import Look
 from compose_backup.api.record import RootDirectory, UsingContainer, VolumeManifest
-from compose_backup.planning import writers
+from compose_backup.planning import labels, writers
 from compose_backup.planning.facts import Container, Volume
 
 
@@ -28,13 +28,15 @@ def manifest_of(
             running=writers.is_active(container),
         )
 
+    # Our own containers only read it, and are gone when anybody reads this.
+    users = [one for one in writers.users(volume, look.inventory) if labels.PURPOSE not in one.labels]
     return VolumeManifest(
         volume=volume.name,
         driver=volume.driver,
         options=dict(volume.options),
         labels=dict(volume.labels),
         root=root,
-        containers=tuple(using(one) for one in writers.users(volume, look.inventory)),
+        containers=tuple(using(one) for one in users),
         agent_version=versions[0],
         restic_version=versions[1],
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from compose_backup.agent.context import Context
 from compose_backup.agent.engines.restic import NO_LOCK
-from compose_backup.agent.repository import OPENING_SECONDS, open_repository
+from compose_backup.agent.repository import OPENING_SECONDS, Opened, open_repository, require_writable
 from compose_backup.api import reasons
 from compose_backup.api.job import ProbeJob, ProbeReport, Report
 from compose_backup.errors import AgentFailed
@@ -32,16 +32,16 @@ def run(job: ProbeJob, context: Context) -> Report:
     except AgentFailed as error:
         if error.reason != reasons.REPOSITORY_ABSENT or not job.create:
             raise
-        _create(context)
-        opened, created = open_repository(context), True
+        opened, created = _create(context), True
     count = sum(1 for one in opened.snapshots if one.kind != records.RECORD)
     size = size_of(Path(context.places.repository))
     return Report(probe=ProbeReport(repository_id=opened.id, created=created, snapshots=count, size_bytes=size))
 
 
-def _create(context: Context) -> None:
+def _create(context: Context) -> Opened:
     """Make a repository in an empty directory, and see that it is the one and has one key."""
     _require_empty(Path(context.places.repository))
+    require_writable(context.places.repository)
     finished = context.restic.run("create the repository", ("init",), seconds=OPENING_SECONDS)
     made = str(json.loads(finished.lines[-1])["id"])
     opened = open_repository(context)
@@ -52,6 +52,7 @@ def _create(context: Context) -> None:
             "remove the new directory while nothing is in it, and let one operator create it"
         )
         raise AgentFailed(reasons.REPOSITORY_DAMAGED, message, retryable=False)
+    return opened
 
 
 def _require_empty(directory: Path) -> None:

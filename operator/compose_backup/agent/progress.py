@@ -22,14 +22,11 @@ class Tally:
 
     def take(self, volume: str, status: Message) -> Progress:
         """Take one status line of restic's backup or restore, and return the whole."""
-        self._done[volume] = status.get("bytes_done", 0) or status.get("bytes_restored", 0) + status.get(
-            "bytes_skipped", 0
-        )
-        self._files[volume] = status.get("files_done", 0) or status.get("files_restored", 0) + status.get(
-            "files_skipped", 0
-        )
-        # restic still counts while it reads: its total grows, and until then the last size is the better estimate.
-        self._totals[volume] = max(self._totals[volume], status.get("total_bytes", 0))
+        self._done[volume] = _sum(status, "bytes_done", "bytes_restored", "bytes_skipped")
+        self._files[volume] = _sum(status, "files_done", "files_restored", "files_skipped")
+        # restic still counts while it works: its total grows, and until then the last size is the better estimate. What
+        # a restore skips is not in its total.
+        self._totals[volume] = max(self._totals[volume], _sum(status, "total_bytes", "bytes_skipped"))
         return self._whole(volume)
 
     def finish(self, volume: str, total_bytes: int, files: int) -> Progress:
@@ -48,3 +45,8 @@ class Tally:
             files_done=sum(self._files.values()),
             volume=volume,
         )
+
+
+def _sum(status: Message, *fields: str) -> int:
+    """Return the sum of fields, of which a backup has the first and a restore the others; zeros are absent."""
+    return sum(int(status.get(field, 0)) for field in fields)

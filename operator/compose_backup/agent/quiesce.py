@@ -1,19 +1,21 @@
 """The Docker Engine, looked through: who writes to the volumes. Nothing is stopped or changed.
 
-The only place of the agent that imports docker. Called by agent/backup.py.
+The only place of the agent that imports docker, and imported only when a backup asks for it: loading it takes a tenth
+of a second that the other jobs do not need. Made by agent/__main__.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 import docker
 import requests
 from docker.errors import DockerException, NotFound
 
+from compose_backup.agent.looking import Look
 from compose_backup.api import reasons
 from compose_backup.errors import AgentFailed
 from compose_backup.planning import engine_json, writers
@@ -22,31 +24,13 @@ from compose_backup.planning.facts import Container, Inventory, Volume
 TIMEOUT_SECONDS = 30
 
 
-@dataclass(frozen=True)
-class Look:
-    """What one look saw. Containers that use the wanted volumes were inspected: only they know when they started."""
-
-    inventory: Inventory
-    images: Mapping[str, str] = field(default_factory=dict)
-    """Container id → id of the image that it was made from."""
-
-
-class Engine(Protocol):
-    """A Docker Engine, as far as the agent uses it."""
-
-    def look(self, names: Sequence[str]) -> Look:
-        """List volumes and containers, and inspect the containers that use these volumes."""
-
-    def digest(self, image_id: str) -> str:
-        """Return the repository digest of an image, or its id where it has none."""
-
-
 class DockerEngine:
     """The engine behind a unix socket. Raises AgentFailed when it does not answer."""
 
-    def __init__(self, socket: str) -> None:
+    def __init__(self, socket: str, client: Any = None) -> None:
+        """`client` is docker's APIClient, made on first use unless one is given."""
         self._socket = socket
-        self._client: Any = None
+        self._client = client
         self._digests: dict[str, str] = {}
 
     def look(self, names: Sequence[str]) -> Look:

@@ -6,6 +6,7 @@ Called by probe.py, backup.py, catalog.py and restore.py.
 from __future__ import annotations
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -27,6 +28,13 @@ class Opened:
     snapshots: tuple[Snapshot, ...]
 
 
+def open_to_write(context: Context) -> Opened:
+    """Open the repository for a job that locks it. Raise AgentFailed as open_repository does, or when it is read-only."""
+    opened = open_repository(context)
+    require_writable(context.places.repository)
+    return opened
+
+
 def open_repository(context: Context) -> Opened:
     """Open the repository and list it. Raise AgentFailed that tells absent, vanished and replaced apart.
 
@@ -37,6 +45,21 @@ def open_repository(context: Context) -> Opened:
         listed = pool.submit(_list, context)
         identity = asked.result()
         return Opened(check_identity(identity, context.access.expected_id), listed.result())
+
+
+def require_writable(directory: str) -> None:
+    """Raise AgentFailed when a repository cannot be written to.
+
+    restic tries to write its lock for a quarter of an hour on a read-only file system (seen with 0.18.0).
+    """
+    places = [directory, *(entry.path for entry in os.scandir(directory) if entry.is_dir())]
+    refused = next((place for place in places if not os.access(place, os.W_OK | os.X_OK)), None)
+    if refused is not None:
+        message = (
+            f"the repository cannot be written to ({refused}): mount its disk writable, and let root of the host write "
+            "there (an NFS export needs no_root_squash)"
+        )
+        raise AgentFailed(reasons.REPOSITORY_NOT_READY, message, retryable=False)
 
 
 def check_identity(found: str, expected: str | None) -> str:

@@ -5,6 +5,7 @@ Called by agent/jobs.py.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from compose_backup.agent.catalog import read_manifest
@@ -13,7 +14,7 @@ from compose_backup.agent.engines.restic import escaped, restore_arguments
 from compose_backup.agent.engines.restic_output import Message
 from compose_backup.agent.manifest import root_of
 from compose_backup.agent.progress import Tally
-from compose_backup.agent.repository import open_repository
+from compose_backup.agent.repository import open_to_write
 from compose_backup.agent.restore_checks import Wanted, check_includes, check_target, normalized, wanted_volumes
 from compose_backup.agent.texts import MESSAGE_LIMIT, shorten
 from compose_backup.api import reasons
@@ -53,7 +54,7 @@ def run(job: RestoreJob, context: Context) -> Report:
 def _checked(job: RestoreJob, context: Context) -> tuple[list[_Plan], tuple[str, ...]]:
     """Return what is to be done. Every volume is checked before the first one is written."""
     includes = normalized(job.include)
-    wanted = wanted_volumes(job, open_repository(context).snapshots, context.places.volumes)
+    wanted = wanted_volumes(job, open_to_write(context).snapshots, context.places.volumes)
     for one in wanted:
         check_target(one, job, context.places.volume(one.source))
     for one in wanted:
@@ -94,6 +95,7 @@ def _restore(
             context.emitter.progress(tally.take(source, message))
 
     context.restic.run(f"restore volume {plan.wanted.target}", arguments, on_message=take)
+    context.emitter.progress(tally.finish(source, _handled(counts, "bytes"), _handled(counts, "files")))
     _check_count(plan, counts, whole=not includes)
     _check_root(plan, context)
 
@@ -101,13 +103,18 @@ def _restore(
 def _check_count(plan: _Plan, counts: dict[str, int], *, whole: bool) -> None:
     """Compare the number of entries: an include that matches nothing restores nothing, and restic exits 0."""
     expected = plan.wanted.least_entries if whole else 1
-    found = counts.get("total_files", 0)
+    found = _handled(counts, "files")
     if found < expected:
         message = (
             f"volume {plan.wanted.target}: restic restored {found} entries, snapshot {plan.wanted.snapshot.id[:8]} "
             f"holds at least {expected}; run `restic check` on the repository"
         )
         raise AgentFailed(reasons.NOTHING_RESTORED, message, retryable=False)
+
+
+def _handled(counts: Mapping[str, int], what: str) -> int:
+    """Return how much was written or found equal: restic's `total` leaves out what it skips (seen with 0.18.0)."""
+    return counts.get(f"total_{what}", 0) + counts.get(f"{what}_skipped", 0)
 
 
 def _check_root(plan: _Plan, context: Context) -> None:

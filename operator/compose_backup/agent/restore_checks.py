@@ -47,7 +47,10 @@ def _parents(path: str) -> list[str]:
 
 
 def normalized(includes: Sequence[str]) -> tuple[str, ...]:
-    """Return includes as paths from a volume's root; a leading slash means that root. Raise AgentFailed for one outside."""
+    """Return includes as paths from a volume's root, which a leading slash means as well.
+
+    An include of everything makes all of them superfluous. Raise AgentFailed for one outside.
+    """
     cleaned = tuple(posixpath.normpath(include.strip("/") or ".") for include in includes)
     outside = next((raw for raw, path in zip(includes, cleaned, strict=True) if path.split("/")[0] == ".."), None)
     if outside is not None:
@@ -57,7 +60,7 @@ def normalized(includes: Sequence[str]) -> tuple[str, ...]:
 
 
 def wanted_volumes(job: RestoreJob, found: Sequence[Snapshot], volumes_root: str) -> list[Wanted]:
-    """Return the volumes with their snapshots. Raise AgentFailed for a snapshot that is gone or holds another volume."""
+    """Return the volumes with their snapshots. Raise AgentFailed for one that is gone or holds another volume."""
     by_id = {one.id: one for one in found}
     wanted = []
     for volume in job.volumes:
@@ -95,8 +98,8 @@ def check_includes(wanted: Wanted, includes: Sequence[str], context: Context) ->
         context.stop.check()
         if not _holds(wanted, f"{wanted.path}/{include}", context):
             message = (
-                f"include `{include}` is not in volume {wanted.source} of snapshot {wanted.snapshot.id[:8]}; nothing was "
-                "written; includes are paths from the volume's root, and each must be in every volume of the request"
+                f"include `{include}` is not in volume {wanted.source} of snapshot {wanted.snapshot.id[:8]}; nothing "
+                "was written; an include is a path from the volume's root, and must be in every volume of the request"
             )
             raise AgentFailed(reasons.INCLUDE_MATCHES_NOTHING, message, retryable=False)
 

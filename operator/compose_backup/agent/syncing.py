@@ -10,7 +10,7 @@ from pathlib import Path
 def sync_file_system(directory: Path) -> None:
     """Run syncfs(2) on the file system of a directory. Raise OSError when its disk reports an error.
 
-    A write through mmap to a page that is already dirty changes no time stamp; only after a flush is it seen (measured).
+    A write through mmap to a page that is already dirty changes no time stamp: only a flush makes it seen (measured).
     """
     library = ctypes.CDLL(None, use_errno=True)
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

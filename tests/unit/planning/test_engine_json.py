@@ -31,7 +31,12 @@ MOUNTS = (Mount("shop_data", "/var/lib/docker/volumes/shop_data/_data", True), M
     [
         pytest.param({"Name": "v", "Driver": "local", "Options": None, "Labels": None}, Volume("v"), id="null-maps"),
         pytest.param(
-            {"Name": "v", "Driver": "local", "Options": {"type": "none", "o": "bind", "device": "/srv/v"}, "Labels": {"a": "b"}},
+            {
+                "Name": "v",
+                "Driver": "local",
+                "Options": {"type": "none", "o": "bind", "device": "/srv/v"},
+                "Labels": {"a": "b"},
+            },
             Volume("v", "local", {"type": "none", "o": "bind", "device": "/srv/v"}, {"a": "b"}),
             id="bind-backed",
         ),

@@ -28,7 +28,7 @@ OnLine = Callable[[str], None]
 
 
 def environment(repository: str, scratch: str) -> dict[str, str]:
-    """Return restic's whole environment; the password comes on its own way. `scratch` takes packs until they are full."""
+    """Return restic's whole environment, but for the password. `scratch` takes packs until they are full."""
     return {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "RESTIC_REPOSITORY": repository,
@@ -188,9 +188,9 @@ def _taking(lines: list[str], on_message: OnMessage | None) -> OnLine:
 def failure(what: str, ended: Ended, errors: ErrorOutput, seconds: float | None) -> AgentFailed:
     """Return the error for a call that failed: why we ended it, or what its exit means."""
     if ended.stopped == "timeout":
-        message_text = (
-            f"{what}: no answer in {seconds:.0f} s; check that the disk of the repository is mounted and answers"
-        )
+        last = f" ({errors.words})" if errors.last_words else ""
+        advice = "check that the disk of the repository is mounted and answers"
+        message_text = f"{what}: no answer in {seconds:.0f} s{last}; {advice}"
         return AgentFailed(reasons.REPOSITORY_NOT_READY, message_text, retryable=True)
     if ended.stopped is not None:
         return ended_early(ended.stopped)

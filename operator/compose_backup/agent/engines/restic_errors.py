@@ -80,7 +80,8 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(
         DAMAGED,
         text=_text(
-            r"ciphertext verification failed|is damaged|invalid data returned|repository contains errors|"
+            r"ciphertext (verification failed|too short)|is damaged|invalid data returned|"
+            r"zero size, invalid repository|config cannot be loaded|repository contains errors|"
             r"does not match id|hash mismatch|^panic: |unsupported repository version|"
             r"load\(<(index|snapshot|data|key|config)/|"
             r"blob [^\n]* not found|unable to load (index|tree)|not found in repository|unexpected end of json"
@@ -90,7 +91,9 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(NOT_WRITABLE, text=_text(r"read-only file system")),
     Row(
         NOT_WRITABLE,
-        text=_text(r"(unable to create lock|failed to (save|create)|mkdir|openfile)[^\n]*permission denied"),
+        text=_text(
+            r"(unable to (create lock|open config)|failed to (save|create)|mkdir|openfile)[^\n]*permission denied"
+        ),
     ),
     Row(KILLED, code=-9),
     Row(KILLED, text=_text(r"out of memory|cannot allocate memory")),

@@ -28,6 +28,14 @@ def message(line: str) -> Message | None:
     return found if isinstance(found, dict) else None
 
 
+def without_trace(text: str) -> str:
+    """Return an error without the Go stack trace that follows some of them: a function, then a file after a tab."""
+    lines = text.strip().splitlines()
+    following = [*lines[1:], ""]
+    end = next((at for at, line in enumerate(following) if line.startswith("\t")), len(lines))
+    return "\n".join(lines[:end])
+
+
 class ErrorOutput:
     """What restic said on stderr: per file, at the end, and in plain words; bounded, whatever the number of lines."""
 
@@ -44,7 +52,7 @@ class ErrorOutput:
         if found is None:
             self._take_text(line)
         elif found.get("message_type") == "exit_error":
-            self.fatal = str(found.get("message", "")).strip()
+            self.fatal = without_trace(str(found.get("message", "")))
         elif found.get("message_type") == "error" and found.get("during") != "scan":
             self._take_file_error(found)  # the scan only repeats what the archiver says
 
@@ -63,4 +71,4 @@ class ErrorOutput:
     def words(self) -> str:
         """What went wrong, in restic's own words."""
         parts = [self.fatal or self.last_words, *self.file_errors[:3]]
-        return "; ".join(part for part in parts if part) or "it said nothing"
+        return " ".join("; ".join(part for part in parts if part).split()) or "it said nothing"
