@@ -12,7 +12,7 @@ from compose_backup.api.backup_run import BackupRunStatus, Failure, HostChoice, 
 from compose_backup.api.conditions import READY
 from compose_backup.api.job import BackupReport, Report
 from compose_backup.api.resources import Host, Policy, Repository, Restore, Run
-from compose_backup.planning import humanize
+from compose_backup.planning import humanize, schedule
 from compose_backup.planning.checks import Objection, first_objection
 from compose_backup.planning.facts import Inventory, Volume
 from compose_backup.planning.selection import selected
@@ -25,6 +25,8 @@ class RunFacts:
     run: Run
     policy: Policy | None
     host: Host | None
+    hosts: tuple[Host, ...]
+    """All hosts of the cluster: several may be one engine."""
     repository: Repository | None
     inventory: Inventory | None
     repository_volumes: Collection[str]
@@ -64,7 +66,9 @@ def too_late(facts: RunFacts) -> Objection | None:
     limit = facts.policy.spec.starting_deadline_seconds
     if limit is None or facts.run.spec.trigger != "Schedule":
         return None
-    late = facts.now - slot_of(facts.run)
+    # A slot is put off by jitter on purpose: only what comes on top of it is late.
+    jitter = schedule.jitter_of(facts.policy.uid, facts.policy.spec.jitter_seconds)
+    late = facts.now - slot_of(facts.run) - jitter
     if late.total_seconds() <= limit:
         return None
     return Objection(
@@ -103,7 +107,7 @@ def host_not_ready(facts: RunFacts) -> Objection | None:
     name = facts.policy.spec.host_ref.name
     if facts.host is None:
         return Objection(reasons.HOST_NOT_FOUND, f"ComposeHost {name} does not exist in this namespace; create it")
-    if facts.inventory is None or not facts.host.ready:
+    if not facts.host.ready:
         return Objection(reasons.HOST_NOT_READY, f"ComposeHost {name} is not ready: {facts.host.condition(READY)}")
     return None
 
@@ -168,41 +172,47 @@ def restore_active(facts: RunFacts) -> Objection | None:
 def host_busy(facts: RunFacts) -> Objection | None:
     """Object when the engine already has as many runs and restores as it may."""
     assert facts.host
-    return engine_busy(facts.host, facts.runs, facts.restores)
+    return engine_busy(facts.host, facts.hosts, facts.runs, facts.restores)
 
 
-def engine_busy(host: Host, runs: Collection[Run], restores: Collection[Restore]) -> Objection | None:
-    """Object when an engine already has as many runs and restores as its ComposeHost allows."""
-    engine = host.status.engine
+def engine_busy(
+    host: Host, hosts: Collection[Host], runs: Collection[Run], restores: Collection[Restore]
+) -> Objection | None:
+    """Object when an engine has as many runs and restores as its ComposeHosts allow: the smaller number wins."""
+    engine = host.status.engine.id if host.status.engine else None
     others: list[Run | Restore] = [*runs, *restores]
     here = [
         f"{other.kind.name} {other.namespace}/{other.name}"
         for other in others
-        if other.status.phase == "Running"
-        and other.status.resolved
-        and engine
-        and other.status.resolved.host.engine_id == engine.id
+        if other.status.phase == "Running" and other.status.resolved and other.status.resolved.host.engine_id == engine
     ]
-    if len(here) < host.spec.max_concurrent_runs:
+    sharing = [host, *(one for one in hosts if one.status.engine and one.status.engine.id == engine)]
+    strictest = min(sharing, key=lambda one: one.spec.max_concurrent_runs)
+    if len(here) < strictest.spec.max_concurrent_runs:
         return None
     return Objection(
         reasons.HOST_BUSY,
-        f"{humanize.listed(here)} at work on the engine of ComposeHost {host.name}, whose maxConcurrentRuns is "
-        f"{host.spec.max_concurrent_runs}",
+        f"{humanize.listed(here)} at work on the engine of ComposeHost {host.name}; maxConcurrentRuns of ComposeHost "
+        f"{strictest.namespace}/{strictest.name} is {strictest.spec.max_concurrent_runs}",
     )
 
 
-QUESTIONS = (
+# What the cluster alone tells comes first: while one run works, those that wait do not ask the engine all the time.
+BEFORE_LOOK = (
     policy_missing,
     too_late,
     waited_too_long,
     older_run,
     host_not_ready,
     repository_not_ready,
-    nothing_matches,
-    restore_active,
     host_busy,
 )
+QUESTIONS = (*BEFORE_LOOK, nothing_matches, restore_active)
+
+
+def may_look(facts: RunFacts) -> Objection | None:
+    """Return why the run would not start now, whatever is on its host, or None."""
+    return first_objection(BEFORE_LOOK, facts)
 
 
 def admit(facts: RunFacts) -> ResolvedRun | Objection:
@@ -210,6 +220,7 @@ def admit(facts: RunFacts) -> ResolvedRun | Objection:
     if objection := first_objection(QUESTIONS, facts):
         return objection
     policy, host, repository = facts.policy, facts.host, facts.repository
+    assert facts.inventory is not None
     assert policy and host and repository and host.status.engine and repository.status.repository_id
     return ResolvedRun(
         policy_uid=policy.uid,
@@ -241,7 +252,7 @@ def deadline_of(facts: RunFacts) -> dt.datetime | None:
 def after_attempt(status: BackupRunStatus, report: Report, log_tail: str, now: dt.datetime) -> BackupRunStatus:
     """Return the status once an attempt has ended: finished, or waiting for the next attempt."""
     assert status.resolved
-    failure = report.failure or _unproven(report.backup)
+    failure = report.failure or _unproven(status.resolved, report.backup)
     reported = _with_results(status, report.backup, log_tail)
     if failure is None:
         return finished(reported, "Succeeded", None, now)
@@ -271,13 +282,16 @@ def finished(status: BackupRunStatus, phase: str, failure: Failure | None, now: 
     )
 
 
-def _unproven(report: BackupReport | None) -> Failure | None:
-    """Return why a report without a failure is still no success: only a stored run record makes a run good."""
-    if report and report.verdict == "Succeeded" and report.record_id and report.volumes:
+def _unproven(resolved: ResolvedRun, report: BackupReport | None) -> Failure | None:
+    """Return why a report without a failure is still no success: good is a run with its record and all its volumes."""
+    done = {one.name for one in report.volumes if one.phase == "Succeeded" and one.snapshot_id} if report else set()
+    missing = sorted(set(resolved.volumes) - done)
+    if report and report.verdict == "Succeeded" and report.record_id and not missing:
         return None
+    lacks = f"no archive of {humanize.listed(missing)}" if missing else "no run record of a success"
     return Failure(
         reason=reasons.NOTHING_ARCHIVED,
-        message="the agent reported no failure, but no run record either; the run does not count",
+        message=f"the agent reported no failure, but {lacks}; the run does not count",
         retryable=True,
     )
 

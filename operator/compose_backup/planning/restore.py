@@ -36,6 +36,8 @@ class RestoreFacts:
     source_run: Run | None
     source_policy: Policy | None
     host: Host | None
+    hosts: tuple[Host, ...]
+    """All hosts of the cluster: several may be one engine."""
     repository: Repository | None
     inventory: Inventory | None
     runs: tuple[Run, ...]
@@ -313,7 +315,7 @@ def _shared(facts: RestoreFacts, other: Run | Restore) -> list[str]:
 def host_busy(facts: RestoreFacts) -> Objection | None:
     """Object when the engine already has as many runs and restores as it may."""
     assert facts.host
-    return engine_busy(facts.host, facts.runs, facts.restores)
+    return engine_busy(facts.host, facts.hosts, facts.runs, facts.restores)
 
 
 BEFORE_START = (expired, waited_too_long, host_not_ready, other_restore, backup_active, volumes_in_use, host_busy)

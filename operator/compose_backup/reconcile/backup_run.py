@@ -13,7 +13,7 @@ Called by worker.py.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compose_backup.api import reasons
 from compose_backup.api.backup_policy import CANCEL_REQUESTED_ANNOTATION
@@ -87,30 +87,40 @@ async def _admit(world: World, run: Run) -> Outcome:
     """Ask whether the run may start; pin what it is started with. One run or restore of an engine is let in at a time."""
     if stop := _stop_wanted(world, run):
         return _end(world, run, run.status, "Cancelled", stop)
-    policy = world.store.policy(run.namespace, run.spec.policy_ref.name)
-    host = world.store.host(run.namespace, policy.spec.host_ref.name) if policy else None
-    repository = world.store.repository(run.namespace, policy.spec.repository_ref.name) if policy else None
-    ready = host if host and host.ready else None
-    docker = world.hosts.at(await address_of(world, ready)) if ready else None
-    inventory = await inventory_of(world, ready, docker, dt.timedelta()) if ready and docker else None
-    async with world.memory.admission[host.status.engine.id if host and host.status.engine else ""]:
-        verdict = planning.admit(
-            planning.RunFacts(
-                run=run,
-                policy=policy,
-                host=host,
-                repository=repository,
-                inventory=inventory,
-                repository_volumes=repository_volumes(world, host) if host else (),
-                runs=tuple(other for other in world.store.active_runs() if other.uid != run.uid),
-                restores=tuple(world.store.active_restores()),
-                now=world.now(),
-            )
-        )
+    facts = _facts(world, run)
+    if objection := planning.may_look(facts):
+        return _objected(world, run, objection)
+    assert facts.host and facts.host.status.engine
+    admission = world.memory.admission[facts.host.status.engine.id]
+    if admission.locked():
+        # Nobody waits here: a host that does not answer would hold one worker for each of its runs.
+        return Outcome(look_again_in=agents.POLL_SECONDS)
+    async with admission:
+        docker = world.hosts.at(await address_of(world, facts.host))
+        inventory = await inventory_of(world, facts.host, docker, dt.timedelta())
+        verdict = planning.admit(replace(_facts(world, run), inventory=inventory))
         if isinstance(verdict, Objection):
             return _objected(world, run, verdict)
         status = run.status.model_copy(update={"resolved": verdict, "phase": "Running", "start_time": world.now()})
         return await commit(world, run, _working(status, "the agent is being started", look_again_in=0))
+
+
+def _facts(world: World, run: Run) -> planning.RunFacts:
+    """Return what the cluster tells of a run that has not started."""
+    policy = world.store.policy(run.namespace, run.spec.policy_ref.name)
+    host = world.store.host(run.namespace, policy.spec.host_ref.name) if policy else None
+    return planning.RunFacts(
+        run=run,
+        policy=policy,
+        host=host,
+        hosts=tuple(world.store.hosts()),
+        repository=world.store.repository(run.namespace, policy.spec.repository_ref.name) if policy else None,
+        inventory=None,
+        repository_volumes=repository_volumes(world, host) if host else (),
+        runs=tuple(other for other in world.store.active_runs() if other.uid != run.uid),
+        restores=tuple(world.store.active_restores()),
+        now=world.now(),
+    )
 
 
 def _objected(world: World, run: Run, objection: Objection) -> Outcome:

@@ -93,7 +93,10 @@ async def _start(world: World, restore: Restore) -> Outcome:
     """Wait until the targets are free, create the missing ones, then be Running: from here on backups of them wait."""
     resolved = restore.status.resolved
     assert resolved
-    async with world.memory.admission[resolved.host.engine_id]:
+    admission = world.memory.admission[resolved.host.engine_id]
+    if admission.locked():
+        return Outcome(look_again_in=agents.POLL_SECONDS)
+    async with admission:
         facts = await _gather(world, restore)
         if objection := planning.may_start(facts):
             return _objected(world, restore, objection)
@@ -114,6 +117,7 @@ async def _gather(world: World, restore: Restore) -> planning.RestoreFacts:
         source_run=run,
         source_policy=policy,
         host=host,
+        hosts=tuple(world.store.hosts()),
         repository=repository,
         inventory=await inventory_of(world, ready, docker, dt.timedelta()) if ready and docker else None,
         runs=tuple(world.store.active_runs()),
