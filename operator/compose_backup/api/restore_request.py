@@ -105,8 +105,8 @@ class RestoreRequestSpec(Model):
     """What happens when a target volume holds data: `Fail` changes nothing, `Overwrite` keeps files that the archive
     lacks, `Mirror` deletes them."""
     start_before: dt.datetime | None = None
-    """A request that is first seen after this time is skipped as expired, for example when a cluster is built anew from
-    Git."""
+    """A request that has not started by this time is skipped as expired, for example one that is applied again when a
+    cluster is built anew from Git."""
     deadline_seconds: Annotated[int, Field(ge=1, le=2592000)] | None = None
     """The longest that the request may take, waiting included. Default: no limit."""
 

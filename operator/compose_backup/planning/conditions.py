@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from compose_backup.api.conditions import READY, RECONCILING, STALLED, Condition
+from compose_backup.api import reasons
+from compose_backup.api.backup_run import Failure
+from compose_backup.api.conditions import FINISHED, READY, RECONCILING, STALLED, Condition
 
 Truth = Literal["True", "False", "Unknown"]
+State = Literal["good", "working", "waiting", "stalled", "ended-well", "ended-badly"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Claim:
 class Standing:
     """How an object stands: good, at work, waiting for something to change by itself, or waiting for a person."""
 
-    state: Literal["good", "working", "waiting", "stalled", "ended-well", "ended-badly"]
+    state: State
     reason: str
     message: str
 
@@ -47,6 +50,18 @@ def claims(standing: Standing) -> tuple[Claim, ...]:
             return (Claim(READY, "False", reason, message), Claim(RECONCILING, "True", reason, message))
         case "stalled" | "ended-badly":
             return (Claim(READY, "False", reason, message), Claim(STALLED, "True", reason, message))
+
+
+def unfinished(standing: Standing) -> tuple[Claim, ...]:
+    """Return the claims of a run or restore that has not ended."""
+    return (*claims(standing), Claim(FINISHED, "False", reasons.PROGRESSING, "not finished"))
+
+
+def ended(phase: str, failure: Failure | None, done: str) -> tuple[Claim, ...]:
+    """Return the claims of a run or restore that has ended: Finished on any end, Ready with the reason why not."""
+    reason, message = (failure.reason, failure.message) if failure else (phase, done)
+    state: State = "ended-well" if phase in ("Succeeded", "Skipped") else "ended-badly"
+    return (*claims(Standing(state, reason, message)), Claim(FINISHED, "True", phase, message))
 
 
 def conditions(

@@ -189,16 +189,10 @@ def _opened(probing: Probing, found: ProbeReport) -> ArchiveRepositoryStatus:
 
 
 def _is_due(probing: Probing) -> bool:
-    ended = [
-        run.status.completion_time
-        for run in probing.world.store.finished_runs(probing.repository.namespace)
-        if run.status.completion_time and run.status.resolved
-        if run.status.resolved.repository.uid == probing.repository.uid
-    ]
     facts = planning.ProbeFacts(
         repository=probing.repository,
         credentials_version=probing.credentials_version,
-        last_run_ended=max(ended, default=None),
+        last_run_ended=probing.world.store.last_end(probing.repository.namespace, probing.repository.uid),
         retry_at=_memory(probing).retry_at,
         suspected=_memory(probing).suspected,
     )

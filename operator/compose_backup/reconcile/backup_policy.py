@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from compose_backup.api import reasons
 from compose_backup.api.backup_policy import RestorePoint
 from compose_backup.api.base import API_VERSION
 from compose_backup.api.job import CatalogJob, CatalogReport
@@ -80,12 +81,12 @@ async def _create(world: World, policy: Policy, new: planning.NewRun) -> None:
 
 
 async def _adopted(world: World, policy: Policy, new: planning.NewRun) -> Any:
-    """Return the run that has the name already. Raises Unreachable when it belongs to another policy or is just gone."""
+    """Return the run that has the name already. Raises Stalled when it belongs to another policy or is just gone."""
     body = await world.cluster.get(BACKUP_RUN, policy.namespace, new.name)
     if body is not None and policy.uid in parse(BACKUP_RUN, body).owner_uids:
         return body
-    raise Unreachable(
-        "NameTaken", f"BackupRun {new.name} exists already and does not belong to this policy; delete it, it is in the way"
+    raise Stalled(
+        reasons.NAME_TAKEN, f"BackupRun {new.name} exists already and does not belong to this policy; delete it, it is in the way"
     )
 
 

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, replace
+from functools import partial
 
 from compose_backup.api import reasons
 from compose_backup.api.backup_policy import CANCEL_REQUESTED_ANNOTATION
 from compose_backup.api.backup_run import AgentPlace, BackupRunStatus, Failure
-from compose_backup.api.conditions import FINISHED
 from compose_backup.api.job import BackupJob, BackupReport, CatalogJob, CatalogReport, Job, Report, RepositoryAccess
 from compose_backup.api.kinds import BACKUP_POLICY
 from compose_backup.api.resources import Host, Repository, Run
@@ -33,9 +33,9 @@ from compose_backup.planning.agent_container import (
 )
 from compose_backup.planning.agent_state import Died, NeverStarted, Reported, Working
 from compose_backup.planning.checks import Objection
-from compose_backup.planning.conditions import Claim, Standing, claims
+from compose_backup.planning.conditions import Standing, ended, unfinished
 from compose_backup.planning.facts import AgentContainer
-from compose_backup.reconcile import agents, catalog
+from compose_backup.reconcile import agents, catalog, deletion
 from compose_backup.reconcile.access import address_of, repository_access
 from compose_backup.reconcile.archive_repository import suspect
 from compose_backup.reconcile.commit import commit
@@ -77,7 +77,8 @@ async def reconcile(world: World, run: Run) -> Outcome:
     placed = await _placed(world, run)
     if placed is None:
         message = "its ComposeHost or ArchiveRepository was deleted while the run was active"
-        return _end(world, run, run.status, "Failed", Failure(reason=reasons.HOST_NOT_FOUND, message=message))
+        failure = Failure(reason=reasons.HOST_NOT_FOUND, message=message)
+        return _end(world, run, run.status, "Failed", failure, partial(deletion.end_agents, world, run.uid))
     if run.status.agent is None:
         return await _next_attempt(placed)
     return await _follow(placed)
@@ -127,7 +128,7 @@ def _objected(world: World, run: Run, objection: Objection) -> Outcome:
     if objection.then == "wait":
         status = run.status.model_copy(update={"phase": "Pending"})
         standing = Standing("working", objection.reason, objection.message)
-        return Outcome(status, (*claims(standing), _unfinished()), WAIT_SECONDS)
+        return Outcome(status, unfinished(standing), WAIT_SECONDS)
     failure = Failure(reason=objection.reason, message=objection.message)
     return _end(world, run, run.status, "Skipped" if objection.then == "skip" else "Failed", failure)
 
@@ -246,11 +247,8 @@ def _end(
 
 
 def _ended(status: BackupRunStatus, afterwards: agents.Action | None) -> Outcome:
-    phase = status.phase or ""
-    good = phase in ("Succeeded", "Skipped")
-    message = status.failure.message if status.failure else f"{len(status.volumes)} volumes archived"
-    standing = Standing("ended-well" if good else "ended-badly", phase, message)
-    return Outcome(status, (*claims(standing), Claim(FINISHED, "True", phase, message)), None, afterwards)
+    done = f"{len(status.volumes)} volumes archived"
+    return Outcome(status, ended(status.phase or "", status.failure, done), None, afterwards)
 
 
 def _working(
@@ -261,11 +259,7 @@ def _working(
     afterwards: agents.Action | None = None,
 ) -> Outcome:
     standing = Standing("working", reasons.RUNNING, message)
-    return Outcome(status, (*claims(standing), _unfinished()), look_again_in, afterwards)
-
-
-def _unfinished() -> Claim:
-    return Claim(FINISHED, "False", reasons.PROGRESSING, "not finished")
+    return Outcome(status, unfinished(standing), look_again_in, afterwards)
 
 
 def _stop_wanted(world: World, run: Run) -> Failure | None:

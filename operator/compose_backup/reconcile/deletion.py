@@ -1,7 +1,8 @@
 """What follows the deletion of an object at once: its agent on the host is ended.
 
 The address and credentials of active objects are kept in memory for it, since the ComposeHost and its Secret may be deleted
-at the same moment, with their namespace. Whatever fails here is made up for by the sweep. Called by manager.py.
+at the same moment, with their namespace. Whatever fails here is made up for by the sweep. Called by manager.py, and by passes whose host
+was deleted under them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 from compose_backup.errors import ComposeBackupError
 from compose_backup.planning.labels import Owner
 from compose_backup.reconcile import sweep
+from compose_backup.reconcile.queue import Key
 from compose_backup.reconcile.world import World
 
 log = logging.getLogger(__name__)
@@ -20,8 +22,17 @@ PATIENCE = 24
 PAUSE_SECONDS = 1.0
 
 
-async def settle(world: World, uid: str) -> None:
-    """End the containers of a deleted object, with time for the agent to leave the repository in order."""
+async def settle(world: World, key: Key, uid: str) -> None:
+    """End the containers of a deleted object.
+
+    A pass over it may be starting its agent at this moment: only when that has ended, all is there to be found.
+    """
+    await world.queue.idle(key)
+    await end_agents(world, uid)
+
+
+async def end_agents(world: World, uid: str) -> None:
+    """End the containers of an object that is gone or finished, with time for the agent to leave the repository in order."""
     pledge = world.memory.forget(uid)
     if pledge is None:
         return

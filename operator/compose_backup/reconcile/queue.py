@@ -44,6 +44,7 @@ class WorkQueue:
     _planned: dict[Key, float] = field(default_factory=dict)
     _failures: dict[Key, int] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _ended: dict[Key, asyncio.Event] = field(default_factory=dict)
     _order: itertools.count[int] = field(default_factory=itertools.count)
 
     def add(self, key: Key) -> None:
@@ -59,8 +60,14 @@ class WorkQueue:
         at = asyncio.get_running_loop().time() + max(0.0, seconds)
         if at < self._planned.get(key, float("inf")):
             self._planned[key] = at
+            self._drop_stale()
             heapq.heappush(self._later, (at, next(self._order), key))
             self._changed.set()
+
+    async def idle(self, key: Key) -> None:
+        """Wait until the pass over a key that is at work now has ended; at once where there is none."""
+        if key in self._working:
+            await self._ended.setdefault(key, asyncio.Event()).wait()
 
     async def take(self) -> Key:
         """Wait for a key that is due and take it to work; done() gives it back."""
@@ -96,9 +103,17 @@ class WorkQueue:
 
     def _release(self, key: Key) -> None:
         self._working.discard(key)
+        if ended := self._ended.pop(key, None):
+            ended.set()
         if key in self._again:
             self._again.discard(key)
             self.add(key)
+
+    def _drop_stale(self) -> None:
+        """Make the heap anew when most of it is stale: each pass over a key leaves an entry, due in an hour perhaps."""
+        if len(self._later) > 2 * len(self._planned) + 64:
+            self._later = [entry for entry in self._later if self._planned.get(entry[2]) == entry[0]]
+            heapq.heapify(self._later)
 
     def _move_due(self) -> float | None:
         """Move what is due and return the seconds until the next planned look, None without one."""

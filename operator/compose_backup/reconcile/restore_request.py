@@ -13,11 +13,11 @@ Called by worker.py.
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 
 from compose_backup.api import reasons
 from compose_backup.api.backup_policy import CANCEL_REQUESTED_ANNOTATION
 from compose_backup.api.backup_run import AgentPlace, Failure
-from compose_backup.api.conditions import FINISHED
 from compose_backup.api.job import CatalogReport, Job, RestoreJob
 from compose_backup.api.resources import Host, Repository, Restore
 from compose_backup.api.restore_request import RestoreRequestStatus
@@ -32,9 +32,9 @@ from compose_backup.planning.agent_container import (
 )
 from compose_backup.planning.agent_state import Died, NeverStarted, Reported, Working
 from compose_backup.planning.checks import Objection
-from compose_backup.planning.conditions import Claim, Standing, claims
+from compose_backup.planning.conditions import Standing, ended, unfinished
 from compose_backup.planning.facts import AgentContainer, Volume
-from compose_backup.reconcile import agents, catalog
+from compose_backup.reconcile import agents, catalog, deletion
 from compose_backup.reconcile.access import address_of, repository_access
 from compose_backup.reconcile.commit import commit
 from compose_backup.reconcile.compose_host import inventory_of
@@ -169,7 +169,8 @@ async def _follow(world: World, restore: Restore) -> Outcome:
     host, repository = _host(world, restore), _repository(world, restore)
     if host is None or repository is None or host.uid != resolved.host.uid:
         message = "its ComposeHost or ArchiveRepository was deleted while the restore was active; the targets may be incomplete"
-        return _end(world, restore, "Failed", Failure(reason=reasons.TARGET_INCOMPLETE, message=message))
+        failure = Failure(reason=reasons.TARGET_INCOMPLETE, message=message)
+        return _end(world, restore, "Failed", failure, partial(deletion.end_agents, world, restore.uid))
     pledge = await _pledge(world, restore, host, repository)
     docker = world.hosts.at(pledge.address)
     if restore.status.agent is None:
@@ -233,29 +234,24 @@ def _objected(world: World, restore: Restore, objection: Objection) -> Outcome:
 
 def _waiting(status: RestoreRequestStatus, reason: str, message: str, look_again_in: float) -> Outcome:
     status = status.model_copy(update={"phase": "Pending"})
-    return Outcome(status, (*claims(Standing("working", reason, message)), _unfinished()), look_again_in)
+    return Outcome(status, unfinished(Standing("working", reason, message)), look_again_in)
 
 
 def _working(status: RestoreRequestStatus, message: str, look_again_in: float) -> Outcome:
     standing = Standing("working", reasons.RUNNING, message)
-    return Outcome(status, (*claims(standing), _unfinished()), look_again_in)
+    return Outcome(status, unfinished(standing), look_again_in)
 
 
-def _unfinished() -> Claim:
-    return Claim(FINISHED, "False", reasons.PROGRESSING, "not finished")
-
-
-def _end(world: World, restore: Restore, phase: str, failure: Failure) -> Outcome:
+def _end(
+    world: World, restore: Restore, phase: str, failure: Failure, afterwards: agents.Action | None = None
+) -> Outcome:
     status = restore.status.model_copy(update={"source": planning.describe_source(restore)})
-    return _ended(planning.finished(status, phase, failure, world.now()), None)
+    return _ended(planning.finished(status, phase, failure, world.now()), afterwards)
 
 
 def _ended(status: RestoreRequestStatus, afterwards: agents.Action | None) -> Outcome:
-    phase = status.phase or ""
-    good = phase in ("Succeeded", "Skipped")
-    message = status.failure.message if status.failure else f"{len(status.volumes)} volumes restored"
-    standing = Standing("ended-well" if good else "ended-badly", phase, message)
-    return Outcome(status, (*claims(standing), Claim(FINISHED, "True", phase, message)), None, afterwards)
+    done = f"{len(status.volumes)} volumes restored"
+    return Outcome(status, ended(status.phase or "", status.failure, done), None, afterwards)
 
 
 def _cancelled() -> Failure:

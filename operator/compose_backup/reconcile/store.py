@@ -6,6 +6,7 @@ now and then. Called by manager.py and the passes.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,28 +25,48 @@ from compose_backup.api.resources import Host, Policy, Repository, Resource, Res
 from compose_backup.reconcile.ports import Body
 from compose_backup.reconcile.queue import Key
 
+Place = tuple[str, str]
+"""Namespace and name."""
+MOST_BURIED = 10_000
+
 
 @dataclass
 class Store:
     """Raw objects by key; typed on the way out, since most are read seldom."""
 
-    _bodies: dict[str, dict[tuple[str, str], Body]] = field(
-        default_factory=lambda: {kind.name: {} for kind in KINDS}
-    )
+    _bodies: dict[str, dict[Place, Body]] = field(default_factory=lambda: {kind.name: {} for kind in KINDS})
+    _active: dict[str, dict[Place, Body]] = field(default_factory=lambda: {kind.name: {} for kind in KINDS})
+    """Those that are not finished: few among thousands, and asked for all the time."""
+    _buried: dict[str, None] = field(default_factory=dict)
+    """UIDs that are gone. An answer to an own write may come in after the deletion, and must not bring the object back."""
 
     def put(self, kind: Kind, body: Body) -> bool:
         """Take in an object; return whether it tells something new. Our own writes come back through the watch, late."""
         metadata = body["metadata"]
         place = (metadata["namespace"], metadata["name"])
         known = self._bodies[kind.name].get(place)
-        if known is not None and not _is_newer(body, known):
+        if metadata["uid"] in self._buried or (known is not None and not _is_newer(body, known)):
             return False
-        self._bodies[kind.name][place] = slim(body)
+        if known is not None and known["metadata"]["uid"] != metadata["uid"]:
+            self.bury(known["metadata"]["uid"])
+        self._bodies[kind.name][place] = slimmed = slim(body)
+        self._active[kind.name].pop(place, None)
+        if _is_active(slimmed):
+            self._active[kind.name][place] = slimmed
         return True
 
     def remove(self, key: Key) -> None:
-        """Forget an object."""
-        self._bodies[key.kind].pop((key.namespace, key.name), None)
+        """Forget an object for good."""
+        known = self._bodies[key.kind].pop((key.namespace, key.name), None)
+        self._active[key.kind].pop((key.namespace, key.name), None)
+        if known is not None:
+            self.bury(known["metadata"]["uid"])
+
+    def bury(self, uid: str) -> None:
+        """Take in nothing more of the object with this UID, which never comes again."""
+        self._buried[uid] = None
+        if len(self._buried) > MOST_BURIED:
+            del self._buried[next(iter(self._buried))]
 
     def keys(self, kind: Kind) -> set[Key]:
         """Return the keys of all objects of a kind."""
@@ -95,17 +116,24 @@ class Store:
         """Iterate over the BackupRuns that name a policy."""
         return self._all(BACKUP_RUN, namespace, lambda body: _refers(body, "policyRef", policy))
 
-    def finished_runs(self, namespace: str) -> Iterator[Run]:
-        """Iterate over the finished BackupRuns of a namespace."""
-        return self._all(BACKUP_RUN, namespace, lambda body: not _is_active(body))
+    def last_end(self, namespace: str, repository_uid: str) -> dt.datetime | None:
+        """Return when a BackupRun into a repository last ended, unparsed but for the answer: there may be thousands."""
+        ends = (
+            body["status"].get("completionTime")
+            for (place, _), body in self._bodies[BACKUP_RUN.name].items()
+            if place == namespace and _archived_into(body, repository_uid)
+        )
+        # In one form, UTC in whole seconds, so that they can be compared as they are.
+        last = max((end for end in ends if end), default=None)
+        return dt.datetime.fromisoformat(last) if last else None
 
     def active_runs(self, namespace: str | None = None) -> Iterator[Run]:
         """Iterate over the BackupRuns that are not finished, in a namespace or in all."""
-        return self._all(BACKUP_RUN, namespace, _is_active)
+        return self._all(BACKUP_RUN, namespace, among=self._active)
 
     def active_restores(self, namespace: str | None = None) -> Iterator[Restore]:
         """Iterate over the RestoreRequests that are not finished, in a namespace or in all."""
-        return self._all(RESTORE_REQUEST, namespace, _is_active)
+        return self._all(RESTORE_REQUEST, namespace, among=self._active)
 
     def _one(self, kind: Kind, namespace: str, name: str) -> Any:
         """Return one typed object. Which type follows from the kind, which the type checker cannot see: hence Any."""
@@ -113,10 +141,14 @@ class Store:
         return _parse_or_none(kind, body) if body else None
 
     def _all(
-        self, kind: Kind, namespace: str | None = None, wanted: Callable[[Body], bool] | None = None
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        wanted: Callable[[Body], bool] | None = None,
+        among: dict[str, dict[Place, Body]] | None = None,
     ) -> Iterator[Any]:
         """Iterate over objects; they are chosen before they are parsed, since parsing thousands takes seconds."""
-        for (place, _), body in list(self._bodies[kind.name].items()):
+        for (place, _), body in list((among or self._bodies)[kind.name].items()):
             if namespace not in (None, place) or (wanted and not wanted(body)):
                 continue
             if resource := _parse_or_none(kind, body):
@@ -132,10 +164,13 @@ def slim(body: Body) -> Body:
 
 
 def _is_newer(body: Body, known: Body) -> bool:
-    new, old = body["metadata"], known["metadata"]
-    if new["uid"] != old["uid"]:
-        return bool(new["creationTimestamp"] >= old["creationTimestamp"])
-    return int(new["resourceVersion"]) > int(old["resourceVersion"])
+    """Compare versions, also of two objects of one name: they count up over all objects of a kind, times are too coarse."""
+    return int(body["metadata"]["resourceVersion"]) > int(known["metadata"]["resourceVersion"])
+
+
+def _archived_into(body: Body, repository_uid: str) -> bool:
+    resolved = body["status"].get("resolved") or {}
+    return bool((resolved.get("repository") or {}).get("uid") == repository_uid)
 
 
 def _refers(body: Body, field_name: str, name: str | None) -> bool:
