@@ -6,9 +6,13 @@ gateways/ssh_tunnel.py. Called by gateways/docker_host.py.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from compose_backup.gateways import engine_errors
+from compose_backup.planning.facts import HostAddress
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,17 @@ class Link(Protocol):
 class SocketLink:
     """A unix socket, there or not."""
 
-    def __init__(self, endpoint: str) -> None:
-        self._access = Access(endpoint)
+    def __init__(self, address: HostAddress) -> None:
+        self._address = address
 
     def open(self) -> Access:
-        """Return the socket."""
-        return self._access
+        """Return the socket. Whether it is there is looked at first: the SDK leaks a descriptor when it is not."""
+        endpoint = self._address.endpoint
+        try:
+            os.stat(endpoint.removeprefix("unix://"))
+        except OSError as error:
+            raise engine_errors.of_connection(self._address.name, endpoint, str(error)) from error
+        return Access(endpoint)
 
     def said(self) -> str:
         """Say nothing: errors of the connection tell all."""

@@ -90,4 +90,4 @@ def _link(address: HostAddress, scratch: Path | None) -> Link:
         return SshTunnel(address, scratch)
     if address.endpoint.startswith("tcp://"):
         return TlsLink(address, scratch)
-    return SocketLink(address.endpoint)
+    return SocketLink(address)

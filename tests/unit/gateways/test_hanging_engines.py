@@ -94,25 +94,6 @@ async def test_others_answer_while_some_hang(patient: EnginePool, stack: ExitSta
         task.cancel()
 
 
-async def test_hosts_that_do_not_answer_lose_their_claim_to_threads(
-    impatient: EnginePool, stack: ExitStack, tmp_path: Path
-) -> None:
-    dead = [
-        stack.enter_context(recorded_engine(tmp_path / f"dead{number}.sock", {"GET /version": HANGS}))
-        for number in range(4)
-    ]
-    for engine in dead:
-        with pytest.raises(Unreachable):
-            await at(impatient, engine).look()
-    # All threads for hosts that answer are free now, however often the others are tried.
-    tries = [asyncio.create_task(at(impatient, engine).look()) for engine in dead]
-    for engine in dead:
-        assert await asyncio.to_thread(engine.wait_for, "GET /version", 2)
-    alive = stack.enter_context(recorded_engine(tmp_path / "alive.sock"))
-    assert (await at(impatient, alive).look()).id == "recorded"
-    assert await asyncio.gather(*tries, return_exceptions=True)
-
-
 async def test_caller_is_freed_and_told_which_host_hangs(
     impatient: EnginePool, stack: ExitStack, tmp_path: Path
 ) -> None:
