@@ -116,7 +116,7 @@ def _counted(volume: str, summary: Mapping[str, object], manifest_bytes: int, se
 
     if not summary.get("snapshot_id"):
         message = f"archive volume {volume}: restic ended without a snapshot; read the agent's log in status.logTail"
-        raise AgentFailed(reasons.ENGINE_FAILED, message, retryable=True)
+        raise AgentFailed(reasons.ARCHIVE_FAILED, message, retryable=True)
     return VolumeResult(
         name=volume,
         phase="Succeeded",

@@ -60,7 +60,7 @@ def read_record(snapshot: Snapshot, context: Context) -> RunRecord:
         return RunRecord.model_validate_json(text)
     except ValidationError as error:
         message = f"record {snapshot.id[:8]} cannot be understood: {error}; restore by snapshotId instead"
-        raise AgentFailed(reasons.ENGINE_FAILED, message, retryable=False) from error
+        raise AgentFailed(reasons.ARCHIVE_FAILED, message, retryable=False) from error
 
 
 def read_manifest(snapshot: Snapshot, volume: str, context: Context) -> VolumeManifest | None:

@@ -26,7 +26,7 @@ def perform(job: Job, context: Context) -> Report:
     except Exception as error:  # a bug or a broken machine: told as it is, and never taken for success
         context.diagnostics.say(traceback.format_exc())
         message = shorten(context.diagnostics.redact(f"the agent failed: {error!r}; see status.logTail"), MESSAGE_LIMIT)
-        report = Report(failure=Failure(reason=reasons.ENGINE_FAILED, message=message, retryable=True))
+        report = Report(failure=Failure(reason=reasons.ARCHIVE_FAILED, message=message, retryable=True))
     cancelled = context.stop.cancelled and report.failure is not None
     return report.model_copy(update={"cancelled": cancelled})
 

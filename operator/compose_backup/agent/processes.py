@@ -14,7 +14,7 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, Literal, Self
 
@@ -93,7 +93,7 @@ class _Ending:
                 self._process.send_signal(signal.SIGTERM)
                 self._kill_at = time.monotonic() + self._grace
         elif self._kill_at is not None and time.monotonic() >= self._kill_at:
-            self._process.kill()
+            _kill_all(self._process)
 
     def _timeout(self) -> Stopped | None:
         return "timeout" if self._limit is not None and time.monotonic() >= self._limit else None
@@ -166,14 +166,20 @@ def _child(call: Call) -> Iterator[subprocess.Popen[bytes]]:
             stderr=subprocess.PIPE,
             env={**call.environment, "RESTIC_PASSWORD_FILE": f"/dev/fd/{password_descriptor}"},
             pass_fds=(password_descriptor,),
-            start_new_session=True,  # a Ctrl-C at a terminal is ours to pass on
+            start_new_session=True,  # a group of its own: a Ctrl-C is ours to pass on, and all of it can be killed
         )
     try:
         yield process
     finally:
         if process.poll() is None:
-            process.kill()
+            _kill_all(process)
         process.communicate()
+
+
+def _kill_all(process: subprocess.Popen[bytes]) -> None:
+    """Kill the child and whatever it started: a grandchild that lives on would hold the outputs open."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 @contextmanager

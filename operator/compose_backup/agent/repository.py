@@ -29,7 +29,7 @@ class Opened:
 
 
 def open_to_write(context: Context) -> Opened:
-    """Open the repository for a job that locks it. Raise AgentFailed as open_repository does, or when it is read-only."""
+    """Open the repository for a job that locks it. Raise AgentFailed as open_repository, or when it is read-only."""
     opened = open_repository(context)
     require_writable(context.places.repository)
     return opened

@@ -81,7 +81,8 @@ def check_target(wanted: Wanted, job: RestoreJob, directory: Path) -> None:
     if not directory.is_dir():
         message = f"volume {wanted.target} is not mounted in the agent; it was removed since the restore was planned"
         raise AgentFailed(reasons.VOLUME_NOT_FOUND, message, retryable=True)
-    if job.existing_data != "Fail" or wanted.target in job.created:
+    # Also for a volume that was just made: one that is bound to a directory shows what lies there.
+    if job.existing_data != "Fail":
         return
     found = next((entry.name for entry in sorted(directory.iterdir()) if entry.name not in IGNORED), None)
     if found is not None:

@@ -75,6 +75,6 @@ def store(record: RunRecord, job: BackupJob, context: Context) -> str:
     context.restic.run("store the run record", arguments, stdin=document, on_message=take)
     if not summary.get("snapshot_id"):
         raise AgentFailed(
-            reasons.ENGINE_FAILED, "the run record was not stored: restic named no snapshot", retryable=True
+            reasons.ARCHIVE_FAILED, "the run record was not stored: restic named no snapshot", retryable=True
         )
     return str(summary["snapshot_id"])

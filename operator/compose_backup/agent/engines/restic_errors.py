@@ -38,7 +38,7 @@ class Row:
 
 
 def _text(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.IGNORECASE)
+    return re.compile(pattern, re.IGNORECASE | re.MULTILINE)
 
 
 DISK_FULL: Final = Cause(reasons.DISK_FULL, False, "free space on the disk that is full, or enlarge it")
@@ -65,7 +65,7 @@ NO_SNAPSHOT: Final = Cause(reasons.SNAPSHOT_NOT_FOUND, False, "list what is ther
 KILLED: Final = Cause(
     reasons.OUT_OF_MEMORY, True, "restic was killed, most likely for memory: raise spec.agent.memory of the ComposeHost"
 )
-UNKNOWN: Final = Cause(reasons.ENGINE_FAILED, True, "read the agent's log in status.logTail")
+UNKNOWN: Final = Cause(reasons.ARCHIVE_FAILED, True, "read the agent's log in status.logTail")
 
 # The first row that fits wins. Causes that name themselves come before plain exit codes, since a full disk or a broken
 # file shows up behind several codes.
