@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-import shipped
 from compose_backup import settings
+from realparts import installed
 from realparts.cluster import Cluster
 
 NAMESPACE = "compose-backup-system"
@@ -21,20 +21,20 @@ NAMESPACE = "compose-backup-system"
 @pytest.fixture
 def pod() -> dict[str, Any]:
     """The pod of the Deployment, as the controllers of a whole cluster make it."""
-    deployment = yaml.safe_load((shipped.BASE / "deployment.yaml").read_text())
+    deployment = yaml.safe_load((installed.BASE / "deployment.yaml").read_text())
     template = deployment["spec"]["template"]
     metadata = {"name": "tried", "namespace": NAMESPACE, **template["metadata"]}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 
 
-def test_pod_fits_the_restricted_profile_of_its_namespace(real_cluster: Cluster, pod: dict[str, Any]) -> None:
-    said = real_cluster.kubectl("apply", "-f", "-", "--dry-run=server", stdin=json.dumps(pod), check=False)
+def test_pod_fits_the_restricted_profile_of_its_namespace(cluster: Cluster, pod: dict[str, Any]) -> None:
+    said = cluster.kubectl("apply", "-f", "-", "--dry-run=server", stdin=json.dumps(pod), check=False)
     assert said == "pod/tried created (server dry run)\n"
 
 
-def test_profile_of_the_namespace_refuses_a_pod_that_may_more(real_cluster: Cluster, pod: dict[str, Any]) -> None:
+def test_profile_of_the_namespace_refuses_a_pod_that_may_more(cluster: Cluster, pod: dict[str, Any]) -> None:
     pod["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
-    said = real_cluster.kubectl("apply", "-f", "-", "--dry-run=server", stdin=json.dumps(pod), check=False)
+    said = cluster.kubectl("apply", "-f", "-", "--dry-run=server", stdin=json.dumps(pod), check=False)
     assert 'violates PodSecurity "restricted:latest"' in said
 
 
@@ -44,6 +44,6 @@ def test_variables_of_the_deployment_are_settings(pod: dict[str, Any]) -> None:
     assert (read.namespace, read.cluster_name) == (NAMESPACE, "cluster")
 
 
-def test_definitions_are_taken_file_by_file_too(real_cluster: Cluster) -> None:
-    said = real_cluster.kubectl("apply", "-f", shipped.CRDS, "--dry-run=server")
+def test_definitions_are_taken_file_by_file_too(cluster: Cluster) -> None:
+    said = cluster.kubectl("apply", "-f", installed.CRDS, "--dry-run=server")
     assert len(said.splitlines()) == 5

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-import shipped
 from crds.manifests import SPECS, Kinds, Manifest, manifest
+from realparts import installed
 
 RUN = {"runRef": {"name": "run"}}
 POLICY = {"policyRef": {"name": "nightly"}}
@@ -154,7 +154,7 @@ def test_every_rule_is_tried() -> None:
 
 def rules() -> Iterator[dict[str, str]]:
     """Find all CEL rules in the committed CRDs."""
-    for path in shipped.CRDS.glob("*.yaml"):
+    for path in installed.CRDS.glob("*.yaml"):
         yield from _rules_in(yaml.safe_load(path.read_text()))
 
 
