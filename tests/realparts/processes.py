@@ -22,6 +22,9 @@ from pathlib import Path
 SERVER_PORTS = range(20000, 32768)
 
 
+_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
+
+
 def start(name: str, command: Sequence[str | Path], state: Path, *, env: Mapping[str, str] | None = None) -> int:
     """Start a process in a session of its own, with its output in a log file, and return its id."""
     state.mkdir(parents=True, exist_ok=True)
@@ -29,6 +32,7 @@ def start(name: str, command: Sequence[str | Path], state: Path, *, env: Mapping
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, start_new_session=True
         )
+    _CHILDREN[process.pid] = process  # it outlives us on purpose: dropped while alive, it would warn
     # The start time tells our process from a later one that was given the same id.
     (state / f"{name}.pid").write_text(f"{process.pid} {_started_at(process.pid)}\n")
     return process.pid
