@@ -43,17 +43,22 @@ STALLED_LOOK_SECONDS = 30.0
 async def work(world: World) -> None:
     """Take keys from the queue and work them off, one after the other, until cancelled."""
     while True:
-        key = await world.queue.take()
-        try:
-            await _pass(world, key)
-        except ComposeBackupError as error:
-            log.warning("%s %s/%s: %s: %s", key.kind, key.namespace, key.name, error.reason, error.message)
-            world.queue.failed(key)
-        except Exception:
-            log.exception("%s %s/%s: a fault of the operator; the pass is tried again", key.kind, key.namespace, key.name)
-            world.queue.failed(key)
-        else:
-            world.queue.done(key)
+        await work_once(world)
+
+
+async def work_once(world: World) -> None:
+    """Take the next key that is due, and give it back when its pass has ended, well or not."""
+    key = await world.queue.take()
+    try:
+        await _pass(world, key)
+    except ComposeBackupError as error:
+        log.warning("%s %s/%s: %s: %s", key.kind, key.namespace, key.name, error.reason, error.message)
+        world.queue.failed(key)
+    except Exception:
+        log.exception("%s %s/%s: a fault of the operator; the pass is tried again", key.kind, key.namespace, key.name)
+        world.queue.failed(key)
+    else:
+        world.queue.done(key)
 
 
 async def _pass(world: World, key: Key) -> None:

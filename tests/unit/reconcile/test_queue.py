@@ -9,17 +9,9 @@ from typing import Any
 import pytest
 
 from compose_backup.reconcile.queue import LONGEST_BACKOFF_SECONDS, Key, WorkQueue
+from fakes.turned_loop import run_on_turned_loop, turned_loop
 
 A, B = Key("BackupRun", "prod", "a"), Key("BackupRun", "prod", "b")
-
-
-class TurnedLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time stands still until it is turned."""
-
-    now = 1000.0
-
-    def time(self) -> float:
-        return self.now
 
 
 Turn = Callable[[float], Awaitable[None]]
@@ -27,26 +19,16 @@ Turn = Callable[[float], Awaitable[None]]
 
 def on_turned_loop(scenario: Callable[[WorkQueue, Turn], Coroutine[Any, Any, None]]) -> None:
     """Run a scenario with a queue whose timer runs, and a way to let time pass."""
-    loop = TurnedLoop()
-
-    async def turn(seconds: float) -> None:
-        loop.now += seconds
-        for _ in range(10):
-            await asyncio.sleep(0)
 
     async def run() -> None:
         queue = WorkQueue()
         timer = asyncio.create_task(queue.run_timer())
-        await turn(0)
-        await scenario(queue, turn)
+        await turned_loop().turn(0)
+        await scenario(queue, turned_loop().turn)
         timer.cancel()
-        await turn(0)
-        await asyncio.gather(timer, return_exceptions=True)
+        await turned_loop().turn(0)
 
-    try:
-        loop.run_until_complete(run())
-    finally:
-        loop.close()
+    run_on_turned_loop(run())
 
 
 def due(queue: WorkQueue) -> int:

@@ -1,0 +1,84 @@
+"""The operator dies at each call of a port, before or after it; the next one brings all to the same end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal
+
+import pytest
+
+from compose_backup.api.kinds import ARCHIVE_REPOSITORY, BACKUP_POLICY, RESTORE_REQUEST
+from fakes import objects
+from fakes.scene import Life, Scene
+from fakes.turned_loop import run_on_turned_loop
+
+MANY = 500
+MOMENTS = ("before", "after")
+Moment = Literal["before", "after"]
+
+
+def die_everywhere(scenario: Callable[[Life], Coroutine[Any, Any, None]], moment: Moment) -> int:
+    """Run a scenario once for each call at which the operator can die in it, and return their number."""
+    for number in range(1, MANY):
+        life = Life(number, moment)
+        run_on_turned_loop(scenario(life))
+        if not life.over:
+            return number - 1
+    raise AssertionError("the scenario does not come to an end by itself")
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_repository_is_initialised_once(moment: Moment) -> None:
+    async def scenario(life: Life) -> None:
+        scene = Scene()
+        scene.agents.seconds = 3
+        scene.apply_all()
+        await scene.outlive(life, scene.is_ready)
+        assert scene.agents.creations == 1
+        assert scene.get(ARCHIVE_REPOSITORY, "main").status.repository_id == scene.agents.repository_id
+
+    assert die_everywhere(scenario, moment) > 10
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_slot_makes_one_run_that_archives_once(moment: Moment) -> None:
+    async def scenario(life: Life) -> None:
+        scene = Scene()
+        scene.agents.seconds = 3
+        scene.apply_all()
+        await scene.until(scene.world(), scene.is_ready)
+
+        def over() -> bool:
+            return (
+                bool(scene.runs())
+                and scene.runs()[0].finished
+                and not scene.get(BACKUP_POLICY, "nightly").status.active_run
+            )
+
+        await scene.outlive(life, over)
+        await scene.sweep()
+        (run,) = scene.runs()
+        assert (run.name, run.status.phase, run.status.attempts) == ("nightly-202610130200", "Succeeded", 1)
+        assert len(scene.agents.jobs("run")) == 1
+        assert not [name for name in scene.engine.agents if "-run-" in name or "-catalog-" in name]
+        policy = scene.get(BACKUP_POLICY, "nightly").status
+        assert policy.last_schedule_time == run.spec.scheduled_for == policy.last_success_time
+        assert [point.run_uid for point in policy.restore_points] == [run.uid]
+
+    assert die_everywhere(scenario, moment) > 20
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_restore_writes_once(moment: Moment) -> None:
+    async def scenario(life: Life) -> None:
+        scene = Scene()
+        scene.agents.seconds = 3
+        scene.apply_all()
+        await scene.until(scene.world(), lambda: bool(scene.runs()) and scene.runs()[0].finished)
+        scene.apply(RESTORE_REQUEST, "rescue", objects.restore_spec(existingData="Mirror"))
+        await scene.outlive(life, lambda: scene.restore().finished)
+        await scene.sweep()
+        assert (scene.restore().status.phase, len(scene.agents.jobs("restore"))) == ("Succeeded", 1)
+        assert not [name for name in scene.engine.agents if "-restore-" in name or "-catalog-" in name]
+
+    assert die_everywhere(scenario, moment) > 10
