@@ -12,6 +12,7 @@ from compose_backup.api.archive_repository import Storage
 from compose_backup.api.compose_host import AgentSettings
 from compose_backup.api.job import DOCKER_SOCKET, REPOSITORY_ROOT, VOLUMES_ROOT
 from compose_backup.planning.facts import AgentContainer, AgentMount
+from compose_backup.planning.repository import directory
 
 # What each purpose may do beyond an ordinary process of user 0, all other capabilities being dropped. Measured by leaving
 # out one at a time: without it, the loss is as said. No purpose has SYS_ADMIN, so `trusted.*` attributes are left out.
@@ -34,9 +35,8 @@ def repository_mount(storage: Storage, *, read_only: bool, may_create: bool) -> 
     """Return the mount of the repository's place. A missing directory is created only where a repository may be."""
     if storage.volume:
         return AgentMount("volume", storage.volume.name, REPOSITORY_ROOT, read_only)
-    assert storage.host_path
     kind: Literal["directory", "bind"] = "directory" if may_create else "bind"
-    return AgentMount(kind, storage.host_path.path, REPOSITORY_ROOT, read_only)
+    return AgentMount(kind, directory(storage), REPOSITORY_ROOT, read_only)
 
 
 def backup_mounts(volumes: Sequence[str], repository: AgentMount, docker_socket: str) -> tuple[AgentMount, ...]:

@@ -67,8 +67,17 @@ def place(storage: Storage) -> str:
     """Return the place on its engine in one spelling: `path:/srv/backups` or `volume:backups`."""
     if storage.volume:
         return f"volume:{storage.volume.name}"
+    return f"path:{directory(storage)}"
+
+
+def directory(storage: Storage) -> str:
+    """Return the directory in one spelling: what is permitted, named and mounted must be the same, with `..` or not."""
     assert storage.host_path
-    return f"path:{posixpath.normpath(storage.host_path.path)}"
+    return _normal(storage.host_path.path)
+
+
+def _normal(path: str) -> str:
+    return "/" + posixpath.normpath(path).lstrip("/")  # normpath leaves two leading slashes as they are
 
 
 def location(spec: ArchiveRepositorySpec) -> str:
@@ -81,8 +90,8 @@ def not_permitted(repository: Repository, host: Host) -> Objection | None:
     storage = repository.spec.storage
     if storage.host_path is None:
         return None
-    wanted = posixpath.normpath(storage.host_path.path)
-    allowed = [posixpath.normpath(path) for path in host.spec.permit.host_paths]
+    wanted = directory(storage)
+    allowed = [_normal(path) for path in host.spec.permit.host_paths]
     if any(wanted == path or wanted.startswith(path.rstrip("/") + "/") for path in allowed):
         return None
     return Objection(
@@ -103,7 +112,8 @@ def due(facts: ProbeFacts, now: dt.datetime) -> bool:
         return True
     if facts.retry_at is not None:
         return now >= facts.retry_at
-    if facts.suspected:
+    # Not ready without a failure: its host was away, and it was not opened since.
+    if facts.suspected or not facts.repository.ready:
         return True
     if status.last_probe_time is None or now >= status.last_probe_time + PROBE_INTERVAL:
         return True

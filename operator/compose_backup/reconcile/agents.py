@@ -17,7 +17,7 @@ from compose_backup.planning.agent_state import AgentState, Died, Working, judge
 from compose_backup.planning.facts import AgentLook
 from compose_backup.planning.labels import Owner
 from compose_backup.reconcile.ports import DockerHost
-from compose_backup.reconcile.world import World
+from compose_backup.reconcile.world import Heard, World
 
 POLL_SECONDS = 0.5
 PROGRESS_WRITE_SECONDS = 4.5
@@ -41,8 +41,10 @@ async def sight(world: World, docker: DockerHost, container: str) -> Sighting:
     """Look at a container; one that has been silent for too long is ended and counts as dead."""
     look = await docker.look_at_agent(container)
     state = judge(look)
-    if isinstance(state, Working):
-        silence = _silence(world, container, state.sequence)
+    if look is None or not isinstance(state, Working):
+        world.memory.heard.pop(container, None)
+    else:
+        silence = _silence(world, container, look.container_id, state.sequence)
         if silence > GIVEN_UP_SECONDS:
             await docker.remove_agent(container)
             return Sighting(look, Died(_silent(silence), target_touched=True, log_tail=""))
@@ -55,7 +57,6 @@ def removal(world: World, docker: DockerHost, container: str) -> Action:
     """Return what removes a container once its report is stored. The sweep makes up for it when the host is away."""
 
     async def remove() -> None:
-        world.memory.heard.pop(container, None)
         try:
             await docker.remove_agent(container)
         except Unreachable:
@@ -78,14 +79,15 @@ def owner_of(resource: Resource[Any, Any]) -> Owner:
     return Owner(resource.kind.name, resource.namespace, resource.name, resource.uid)
 
 
-def _silence(world: World, container: str, sequence: int) -> float:
+def _silence(world: World, container: str, container_id: str, sequence: int) -> float:
     """Return the seconds since the agent's last new event, by our own clock: that of the host may be wrong."""
     now = world.clock()
     known = world.memory.heard.get(container)
-    if known is None or known[0] != sequence:
-        world.memory.heard[container] = (sequence, now)
+    # Containers of one name follow each other: the silence of an earlier one says nothing about this one.
+    if known is None or (known.container_id, known.sequence) != (container_id, sequence):
+        world.memory.heard[container] = Heard(container_id, sequence, now)
         return 0.0
-    return (now - known[1]).total_seconds()
+    return (now - known.at).total_seconds()
 
 
 def _silent(seconds: float) -> Failure:

@@ -46,6 +46,15 @@ class ProbeMemory:
     retry_at: dt.datetime | None = None
 
 
+@dataclass(frozen=True)
+class Heard:
+    """The last that an agent said: the sequence number of the event, and when it was first seen."""
+
+    container_id: str
+    sequence: int
+    at: dt.datetime
+
+
 @dataclass
 class Memory:
     """Lost with the operator, and found again: nothing here decides anything by itself."""
@@ -54,8 +63,8 @@ class Memory:
     """By UID of the ComposeHost."""
     pledges: dict[str, Pledge] = field(default_factory=dict)
     """By UID of the run, restore, policy or repository that has a container on a host."""
-    heard: dict[str, tuple[int, dt.datetime]] = field(default_factory=dict)
-    """By container name: highest sequence number of its events, and when it was first seen."""
+    heard: dict[str, Heard] = field(default_factory=dict)
+    """By container name."""
     probes: defaultdict[str, ProbeMemory] = field(default_factory=lambda: defaultdict(ProbeMemory))
     """By UID of the ArchiveRepository."""
     admission: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
