@@ -58,7 +58,7 @@ async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
 
 @kopf.on.startup(backoff=5)
 async def start(memo: kopf.Memo, **_: Any) -> None:
-    """Build the operator and begin to work. Wrong settings or missing rights end it; an API server that is away does not."""
+    """Build the operator and begin to work. Wrong settings end it; an API server that is away does not."""
     try:
         wanted = settings.read(os.environ, DEFAULT_AGENT_IMAGE)
     except Stalled as error:
