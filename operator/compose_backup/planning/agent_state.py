@@ -13,6 +13,8 @@ from compose_backup.api.job import Report
 from compose_backup.planning.facts import AgentLook
 
 KILLED_EXIT_CODE = 137
+NO_JOB_EXIT_CODE = 2
+"""agent/__main__.py ends with it when no job came over stdin, or none that it understands: nothing was done."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ def judge(look: AgentLook | None) -> AgentState:
     if look.alive:
         progress = next((event.progress for event in reversed(look.events) if event.progress), None)
         return Working(look.events[-1].sequence if look.events else 0, progress)
+    if look.exit_code == NO_JOB_EXIT_CODE and not look.events:
+        return Died(_jobless(), target_touched=False, log_tail=tail)
     # Without a single event nothing is known, and a target whose state is unknown must not be used.
     touched = any(event.target_touched for event in look.events) or not look.events
     return Died(_death(look), touched, tail)
@@ -70,6 +74,14 @@ def _vanished() -> Failure:
     return Failure(
         reason=reasons.AGENT_LOST,
         message="the agent container was removed before it had reported; something on the host removes containers",
+        retryable=True,
+    )
+
+
+def _jobless() -> Failure:
+    return Failure(
+        reason=reasons.AGENT_LOST,
+        message="the agent got no job that it understands; its image must be of the operator's version",
         retryable=True,
     )
 

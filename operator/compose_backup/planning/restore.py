@@ -1,36 +1,31 @@
-"""What a restore request means, whether it may start, and how it ends. Called by reconcile/restore_request.py."""
+"""What a restore request means, and whether it may start. Called by reconcile/restore_request.py."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from compose_backup.api import reasons
-from compose_backup.api.backup_run import Failure, HostChoice, RepositoryChoice
+from compose_backup.api.backup_run import HostChoice, RepositoryChoice
 from compose_backup.api.conditions import READY
-from compose_backup.api.job import CatalogJob, CatalogReport, Report
+from compose_backup.api.job import CatalogJob, CatalogReport
 from compose_backup.api.record import VolumeManifest
 from compose_backup.api.resources import Host, Policy, Repository, Restore, Run
-from compose_backup.api.restore_request import (
-    ResolvedRestore,
-    ResolvedVolume,
-    RestoreRequestStatus,
-    VolumeDefinition,
-)
+from compose_backup.api.restore_request import ResolvedRestore, ResolvedVolume, VolumeDefinition
 from compose_backup.planning import humanize, writers
-from compose_backup.planning.agent_state import Died
 from compose_backup.planning.backup import engine_busy
 from compose_backup.planning.checks import Objection, first_objection
 from compose_backup.planning.facts import Inventory
 from compose_backup.planning.labels import archive_identity
+from compose_backup.planning.selection import is_ours, repository_volumes
 
 COMPOSE_PREFIX = "com.docker.compose."
 
 
 @dataclass(frozen=True)
 class RestoreFacts:
-    """What decides whether a restore may start. `repository` is that of the source, `source_host` the name of its host."""
+    """What decides whether a restore may start. `repository` is that of the source."""
 
     restore: Restore
     source_run: Run | None
@@ -39,6 +34,8 @@ class RestoreFacts:
     hosts: tuple[Host, ...]
     """All hosts of the cluster: several may be one engine."""
     repository: Repository | None
+    repository_volumes: Collection[str]
+    """The volumes of the host that hold a repository."""
     inventory: Inventory | None
     runs: tuple[Run, ...]
     """All runs that are not finished."""
@@ -65,7 +62,9 @@ def expired(facts: RestoreFacts) -> Objection | None:
     if limit is None or facts.now <= limit:
         return None
     return Objection(
-        reasons.EXPIRED, f"spec.startBefore {limit:%Y-%m-%dT%H:%M:%SZ} had passed before the restore could start", "skip"
+        reasons.EXPIRED,
+        f"spec.startBefore {limit:%Y-%m-%dT%H:%M:%SZ} had passed before the restore could start",
+        "skip",
     )
 
 
@@ -98,7 +97,8 @@ def source_missing(facts: RestoreFacts) -> Objection | None:
     if source.policy_ref and facts.source_policy is None:
         return Objection(
             reasons.POLICY_NOT_FOUND,
-            f"BackupPolicy {source.policy_ref.name} does not exist in this namespace; apply it again, or use repositoryRef",
+            f"BackupPolicy {source.policy_ref.name} does not exist in this namespace; apply it again, or use "
+            "repositoryRef",
             "fail",
         )
     return None
@@ -112,13 +112,14 @@ def repository_not_ready(facts: RestoreFacts) -> Objection | None:
     if host is not None and repository.spec.host_ref.name != host.name:
         return Objection(
             reasons.WRONG_HOST,
-            f"ArchiveRepository {repository.name} lies on ComposeHost {repository.spec.host_ref.name}, and cannot be read on "
-            f"{host.name}: a directory or volume can only be used on its own host",
+            f"ArchiveRepository {repository.name} lies on ComposeHost {repository.spec.host_ref.name}, and cannot be "
+            f"read on {host.name}: a directory or volume can only be used on its own host",
             "fail",
         )
     if not repository.ready:
         return Objection(
-            reasons.REPOSITORY_NOT_READY, f"ArchiveRepository {repository.name} is not ready: {repository.condition(READY)}"
+            reasons.REPOSITORY_NOT_READY,
+            f"ArchiveRepository {repository.name} is not ready: {repository.condition(READY)}",
         )
     return None
 
@@ -126,7 +127,9 @@ def repository_not_ready(facts: RestoreFacts) -> Objection | None:
 def host_not_ready(facts: RestoreFacts) -> Objection | None:
     """Object to a host that is missing or does not answer."""
     if facts.host is None:
-        return Objection(reasons.HOST_NOT_FOUND, "the ComposeHost to restore to does not exist in this namespace; create it")
+        return Objection(
+            reasons.HOST_NOT_FOUND, "the ComposeHost to restore to does not exist in this namespace; create it"
+        )
     if facts.inventory is None or not facts.host.ready:
         return Objection(
             reasons.HOST_NOT_READY, f"ComposeHost {facts.host.name} is not ready: {facts.host.condition(READY)}"
@@ -177,7 +180,8 @@ def resolve(facts: RestoreFacts, found: CatalogReport) -> ResolvedRestore | Obje
     if missing := sorted({source for source, _ in pairs} - candidates.keys()):
         return Objection(
             reasons.VOLUME_NOT_IN_SOURCE,
-            f"the source holds no good archive of {humanize.listed(missing)}; it holds {humanize.listed(sorted(candidates))}",
+            f"the source holds no good archive of {humanize.listed(missing)}; "
+            f"it holds {humanize.listed(sorted(candidates))}",
             "fail",
         )
     targets = [target for _, target in pairs]
@@ -185,6 +189,8 @@ def resolve(facts: RestoreFacts, found: CatalogReport) -> ResolvedRestore | Obje
         return Objection(
             reasons.INVALID_SPEC, f"spec.target.volumes names {humanize.listed(doubled)} twice as a target", "fail"
         )
+    if objection := _holds_archives(facts, targets):
+        return objection
     volumes = [_resolved(facts, candidates[source], target) for source, target in pairs]
     if objection := next((volume for volume in volumes if isinstance(volume, Objection)), None):
         return objection
@@ -197,7 +203,7 @@ def resolve(facts: RestoreFacts, found: CatalogReport) -> ResolvedRestore | Obje
             repository_id=facts.repository.status.repository_id,
         ),
         run=found.record.run if found.record else None,
-        time=found.record.slot if found.record else _time(found),
+        time=found.record.slot if found.record else found.snapshot.time if found.snapshot else facts.now,
         volumes=tuple(volume for volume in volumes if isinstance(volume, ResolvedVolume)),
         deadline=deadline_of(facts.restore),
     )
@@ -216,6 +222,21 @@ def _candidates(facts: RestoreFacts, found: CatalogReport) -> list[Candidate]:
     ]
 
 
+def _holds_archives(facts: RestoreFacts, targets: list[str]) -> Objection | None:
+    """Object to a target that holds a repository, or is ours: `Mirror` would delete the archives of others."""
+    assert facts.inventory
+    mine = {volume.name for volume in facts.inventory.volumes if is_ours(volume)}
+    held = {*facts.repository_volumes, *repository_volumes(facts.inventory), *mine}
+    if not (wrong := sorted(held.intersection(targets))):
+        return None
+    return Objection(
+        reasons.INVALID_SPEC,
+        f"spec.target.volumes names {humanize.listed(wrong)}, which holds a repository or belongs to the operator; "
+        "choose another target",
+        "fail",
+    )
+
+
 def _nothing_found(facts: RestoreFacts) -> Objection:
     source = facts.restore.spec.source
     if source.snapshot_id:
@@ -225,8 +246,8 @@ def _nothing_found(facts: RestoreFacts) -> Objection:
     at = f" at or before {source.as_of:%Y-%m-%dT%H:%M:%SZ}" if source.as_of else ""
     return Objection(
         reasons.NO_GOOD_RUN,
-        f"the repository holds no good run of {describe_source(facts.restore)}{at}; `restic snapshots --tag kind=record` lists "
-        "what there is",
+        f"the repository holds no good run of {describe_source(facts.restore)}{at}; "
+        "`restic snapshots --tag kind=record` lists what there is",
         "fail",
     )
 
@@ -238,28 +259,26 @@ def _resolved(facts: RestoreFacts, candidate: Candidate, target: str) -> Resolve
         if candidate.manifest is None:
             return Objection(
                 reasons.VOLUME_NOT_FOUND,
-                f"volume {target} does not exist, and the archive has no manifest to make it from; create it, then restore",
+                f"volume {target} does not exist, and the archive has no manifest to make it from; create it, then "
+                "restore",
                 "fail",
             )
         definition = definition_of(candidate.manifest, target)
-    return ResolvedVolume(source=candidate.volume, target=target, snapshot_id=candidate.snapshot_id, definition=definition)
+    return ResolvedVolume(
+        source=candidate.volume, target=target, snapshot_id=candidate.snapshot_id, definition=definition
+    )
 
 
 def definition_of(manifest: VolumeManifest, target: str) -> VolumeDefinition:
     """Return how a missing volume is made: driver, options and labels verbatim.
 
-    Under another name the labels of Compose are left out, since they name the volume of the old one: with a hash that does
-    not fit its file, Compose offers to recreate a volume, without data (docker/compose, pkg/compose/reconcile.go).
+    Under another name the labels of Compose are left out, since they name the volume of the old one: with a hash that
+    does not fit its file, Compose offers to recreate a volume, without data (docker/compose, pkg/compose/reconcile.go).
     """
     labels = dict(manifest.labels)
     if target != manifest.volume:
         labels = {key: value for key, value in labels.items() if not key.startswith(COMPOSE_PREFIX)}
     return VolumeDefinition(driver=manifest.driver, options=dict(manifest.options), labels=labels)
-
-
-def _time(found: CatalogReport) -> dt.datetime:
-    assert found.snapshot
-    return found.snapshot.time
 
 
 def volumes_in_use(facts: RestoreFacts) -> Objection | None:
@@ -276,8 +295,49 @@ def volumes_in_use(facts: RestoreFacts) -> Objection | None:
         return None
     return Objection(
         reasons.VOLUME_IN_USE,
-        f"running containers hold the target volumes: {humanize.listed(sorted(users))}; stop them, the restore then starts",
+        f"running containers hold the target volumes: {humanize.listed(sorted(users))}; stop them, the restore then "
+        "starts",
     )
+
+
+def host_changed(facts: RestoreFacts) -> Objection | None:
+    """Object to another engine under the name of the host: its volumes may have the same names, and are not the ones."""
+    assert facts.restore.status.resolved
+    host, chosen = facts.host, facts.restore.status.resolved.host
+    if host is None or (host.uid == chosen.uid and host.status.engine and host.status.engine.id == chosen.engine_id):
+        return None
+    return Objection(
+        reasons.HOST_NOT_FOUND,
+        f"ComposeHost {host.name} is another engine than when the request was resolved; nothing was written; make a new "
+        "RestoreRequest",
+        "fail",
+    )
+
+
+def older_restore_undecided(facts: RestoreFacts) -> Objection | None:
+    """Object while an older request of the namespace still looks for its source, and may want the same volumes."""
+    me = (facts.restore.created, facts.restore.name)
+    for other in facts.restores:
+        if other.namespace != facts.restore.namespace or other.status.resolved or (other.created, other.name) >= me:
+            continue
+        if is_searching(other) and _may_share(facts, other):
+            return Objection(
+                reasons.RESTORE_ACTIVE, f"RestoreRequest {other.name} is older, and still looks for its source"
+            )
+    return None
+
+
+def is_searching(restore: Restore) -> bool:
+    """Return whether a request without volumes yet is on its way to them, not stuck for lack of something."""
+    said = next((c.reason for c in restore.status.conditions if c.type == READY), None)
+    return said in (None, reasons.PROGRESSING)
+
+
+def _may_share(facts: RestoreFacts, other: Restore) -> bool:
+    assert facts.restore.status.resolved
+    wanted = {mapping.target or mapping.source for mapping in other.spec.target.volumes}
+    mine = {volume.target for volume in facts.restore.status.resolved.volumes}
+    return not wanted or bool(wanted & mine)
 
 
 def other_restore(facts: RestoreFacts) -> Objection | None:
@@ -318,7 +378,17 @@ def host_busy(facts: RestoreFacts) -> Objection | None:
     return engine_busy(facts.host, facts.hosts, facts.runs, facts.restores)
 
 
-BEFORE_START = (expired, waited_too_long, host_not_ready, other_restore, backup_active, volumes_in_use, host_busy)
+BEFORE_START = (
+    expired,
+    waited_too_long,
+    host_not_ready,
+    host_changed,
+    other_restore,
+    older_restore_undecided,
+    backup_active,
+    volumes_in_use,
+    host_busy,
+)
 
 
 def may_start(facts: RestoreFacts) -> Objection | None:
@@ -330,63 +400,3 @@ def deadline_of(restore: Restore) -> dt.datetime | None:
     """Return when the restore is ended at the latest."""
     seconds = restore.spec.deadline_seconds
     return restore.created + dt.timedelta(seconds=seconds) if seconds else None
-
-
-def after_report(status: RestoreRequestStatus, report: Report, log_tail: str, now: dt.datetime) -> RestoreRequestStatus:
-    """Return the final status of a restore whose agent has reported."""
-    volumes = report.restore.volumes if report.restore else ()
-    failure = report.failure or _unproven(status, report)
-    status = status.model_copy(update={"volumes": volumes, "log_tail": log_tail or None})
-    if report.cancelled and not any(volume.phase == "TargetIncomplete" for volume in volumes):
-        return finished(status, "Cancelled", failure, now)
-    return finished(status, "Failed" if failure else "Succeeded", failure, now)
-
-
-def after_death(status: RestoreRequestStatus, died: Died, now: dt.datetime) -> RestoreRequestStatus:
-    """Return the final status of a restore whose agent died: with something written, the targets are not to be used."""
-    failure = died.failure
-    if died.target_touched:
-        targets = [volume.target for volume in status.resolved.volumes] if status.resolved else []
-        failure = Failure(
-            reason=reasons.TARGET_INCOMPLETE,
-            message=f"{died.failure.message}; {humanize.listed(targets)} may hold half-restored data: do not start services "
-            "onto it, restore again with existingData: Mirror",
-        )
-    return finished(status.model_copy(update={"log_tail": died.log_tail or None}), "Failed", failure, now)
-
-
-def finished(
-    status: RestoreRequestStatus, phase: str, failure: Failure | None, now: dt.datetime
-) -> RestoreRequestStatus:
-    """Return the status of a restore that has ended."""
-    progress = status.progress
-    if phase == "Succeeded" and progress:
-        progress = progress.model_copy(update={"percent": 100, "volume": None})
-    began = status.start_time or now
-    return status.model_copy(
-        update={
-            "phase": phase,
-            "failure": failure,
-            "progress": progress,
-            "completion_time": now,
-            "duration": humanize.duration(now - began),
-        }
-    )
-
-
-def _unproven(status: RestoreRequestStatus, report: Report) -> Failure | None:
-    """Return why a report without a failure is still no success: every volume must have been restored."""
-    wanted = {volume.target for volume in status.resolved.volumes} if status.resolved else set()
-    done = {v.name for v in report.restore.volumes if v.phase == "Succeeded"} if report.restore else set()
-    if wanted and wanted == done:
-        return None
-    return Failure(
-        reason=reasons.NOTHING_RESTORED,
-        message=f"the agent reported no failure, but nothing about {humanize.listed(sorted(wanted - done))}",
-    )
-
-
-def volumes_to_create(status: RestoreRequestStatus) -> Mapping[str, VolumeDefinition]:
-    """Return the volumes that were missing when the request was resolved, by name."""
-    volumes = status.resolved.volumes if status.resolved else ()
-    return {volume.target: volume.definition for volume in volumes if volume.definition}

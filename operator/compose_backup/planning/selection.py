@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from compose_backup.api.backup_policy import Selector
 from compose_backup.planning.facts import PROJECT_LABEL, VOLUME_LABEL, Inventory, Volume
-from compose_backup.planning.labels import PREFIX
+from compose_backup.planning.labels import PREFIX, REPOSITORY_LOCATION
 
 
 def selected(selector: Selector, inventory: Inventory, repositories: Collection[str]) -> tuple[Volume, ...]:
@@ -26,11 +26,18 @@ def selected(selector: Selector, inventory: Inventory, repositories: Collection[
 
 def user_volumes(inventory: Inventory, repositories: Collection[str]) -> tuple[Volume, ...]:
     """Return all volumes but anonymous ones, our own, and those that hold a repository."""
+    held = {*repositories, *repository_volumes(inventory)}
     return tuple(
         volume
         for volume in inventory.volumes
-        if not _is_anonymous(volume) and not _is_ours(volume) and volume.name not in repositories
+        if not _is_anonymous(volume) and not is_ours(volume) and volume.name not in held
     )
+
+
+def repository_volumes(inventory: Inventory) -> frozenset[str]:
+    """Return the volumes that hold a repository, as marked on the host: other namespaces and clusters use it, too."""
+    places = (volume.labels.get(REPOSITORY_LOCATION, "") for volume in inventory.volumes)
+    return frozenset(place.removeprefix("volume:") for place in places if place.startswith("volume:"))
 
 
 def projects_of(volume: Volume, inventory: Inventory) -> frozenset[str]:
@@ -68,5 +75,6 @@ def _is_anonymous(volume: Volume) -> bool:
     return len(volume.name) == 64 and all(digit in "0123456789abcdef" for digit in volume.name)
 
 
-def _is_ours(volume: Volume) -> bool:
+def is_ours(volume: Volume) -> bool:
+    """Return whether the operator made a volume."""
     return any(label.startswith(PREFIX) for label in volume.labels)

@@ -1,4 +1,6 @@
-"""One pass over a BackupRun: admit it, start the agent, follow it, store its report. Evidence in status tells the next step:
+"""One pass over a BackupRun: admit it, start the agent, follow it, store its report.
+
+Evidence in status tells the next step:
 
 | status | next step |
 |---|---|
@@ -74,9 +76,11 @@ async def reconcile(world: World, run: Run) -> Outcome:
         return NOTHING
     if run.status.resolved is None:
         return await _admit(world, run)
+    if run.status.agent is None and (stop := _stop_wanted(world, run)):
+        return _end(world, run, run.status, "Cancelled", stop, partial(deletion.end_agents, world, run.uid))
     placed = await _placed(world, run)
     if placed is None:
-        message = "its ComposeHost or ArchiveRepository was deleted while the run was active"
+        message = "its ComposeHost or ArchiveRepository was deleted, or is another engine, since the run was started"
         failure = Failure(reason=reasons.HOST_NOT_FOUND, message=message)
         return _end(world, run, run.status, "Failed", failure, partial(deletion.end_agents, world, run.uid))
     if run.status.agent is None:
@@ -85,7 +89,7 @@ async def reconcile(world: World, run: Run) -> Outcome:
 
 
 async def _admit(world: World, run: Run) -> Outcome:
-    """Ask whether the run may start; pin what it is started with. One run or restore of an engine is let in at a time."""
+    """Ask whether the run may start; pin what it is started with. Each engine lets in one run or restore at a time."""
     if stop := _stop_wanted(world, run):
         return _end(world, run, run.status, "Cancelled", stop)
     facts = _facts(world, run)
@@ -141,6 +145,8 @@ async def _placed(world: World, run: Run) -> Placed | None:
     repository = world.store.repository(run.namespace, resolved.repository.name)
     if host is None or repository is None or host.uid != resolved.host.uid:
         return None
+    if host.ready and host.status.engine and host.status.engine.id != resolved.host.engine_id:
+        return None
     pledge = world.memory.pledges.get(run.uid)
     if pledge is None:
         access = await repository_access(world, repository, resolved.repository.repository_id)
@@ -152,8 +158,6 @@ async def _placed(world: World, run: Run) -> Placed | None:
 async def _next_attempt(placed: Placed) -> Outcome:
     """Start the agent of the next attempt when its time has come."""
     run, now = placed.run, placed.world.now()
-    if stop := _stop_wanted(placed.world, run):
-        return _end(placed.world, run, run.status, "Cancelled", stop)
     if run.status.retry_at and now < run.status.retry_at:
         return Outcome(look_again_in=(run.status.retry_at - now).total_seconds())
     if late := _deadline_passed(placed, dt.timedelta()):
@@ -172,7 +176,7 @@ async def _next_attempt(placed: Placed) -> Outcome:
 
 
 async def _found_container(placed: Placed, attempt: int, status: BackupRunStatus) -> Outcome:
-    """Go on with a container that is there already: started by us before a crash, or left over from the attempt before."""
+    """Go on with a container that is there already: started by us before a crash, or left from the attempt before."""
     look = await placed.docker.look_at_agent(placed.container)
     if look and look.labels.get(labels.ATTEMPT) == str(attempt) and look.state != "created":
         return _working(_with_agent(placed, status, look.container_id), f"attempt {attempt} is at work")
@@ -189,11 +193,13 @@ async def _follow(placed: Placed) -> Outcome:
             if _stop_wanted(placed.world, run) or _deadline_passed(placed, DEADLINE_GRACE):
                 await placed.docker.terminate_agent(placed.container)
             shown = agents.shown(progress, run.status.progress, now)
-            return _working(run.status.model_copy(update={"progress": shown}), f"attempt {run.status.attempts} is at work")
+            return _working(
+                run.status.model_copy(update={"progress": shown}), f"attempt {run.status.attempts} is at work"
+            )
         case NeverStarted():
-            await placed.docker.remove_agent(placed.container)
             status = run.status.model_copy(update={"agent": None, "attempts": run.status.attempts - 1})
-            return _working(status, "the agent is being started anew", look_again_in=0)
+            remove = agents.removal(placed.world, placed.docker, placed.container)
+            return _working(status, "the agent is being started anew", look_again_in=0, afterwards=remove)
         case Reported(report, log_tail):
             return _attempt_ended(placed, run.status, report, log_tail)
         case Died() as died:
@@ -205,9 +211,12 @@ async def _died(placed: Placed, died: Died) -> Outcome:
     wanted = catalog.Search(
         placed.run, placed.host, placed.repository, _access(placed), CatalogJob(run_uid=placed.run.uid)
     )
+    # The first reason counts: once the container is gone, the next look tells only that.
+    died = replace(died, failure=placed.run.status.failure or died.failure)
     found = await catalog.search(placed.world, placed.docker, wanted)
     if found is None:
-        return _working(placed.run.status, f"the agent died ({died.failure.message}); its record is looked for")
+        status = placed.run.status.model_copy(update={"failure": died.failure})
+        return _working(status, f"the agent died ({died.failure.message}); its record is looked for")
     report = Report(failure=died.failure)
     if isinstance(found, CatalogReport) and found.record and found.record.attempt == placed.run.status.attempts:
         report = _rebuilt(found, died)
@@ -235,13 +244,19 @@ def _attempt_ended(placed: Placed, status: BackupRunStatus, report: Report, log_
     after = planning.after_attempt(status, report, log_tail, world.now())
     if after.completion_time is None:
         assert after.retry_at and after.failure
-        message = f"attempt {after.attempts} failed ({after.failure.message}); the next one begins at {after.retry_at:%H:%M:%SZ}"
+        begins = f"the next one begins at {after.retry_at:%H:%M:%SZ}"
+        message = f"attempt {after.attempts} failed ({after.failure.message}); {begins}"
         return _working(after, message, look_again_in=(after.retry_at - world.now()).total_seconds(), afterwards=remove)
     return _ended(after, remove)
 
 
 def _end(
-    world: World, run: Run, status: BackupRunStatus, phase: str, failure: Failure, afterwards: agents.Action | None = None
+    world: World,
+    run: Run,
+    status: BackupRunStatus,
+    phase: str,
+    failure: Failure,
+    afterwards: agents.Action | None = None,
 ) -> Outcome:
     return _ended(planning.finished(status, phase, failure, world.now()), afterwards)
 
@@ -279,7 +294,9 @@ def _deadline_passed(placed: Placed, grace: dt.timedelta) -> Failure | None:
     if deadline is None or placed.world.now() < deadline + grace:
         return None
     spent = humanize.duration(deadline - placed.run.created)
-    message = f"the run was not finished within {spent}; raise spec.deadlineSeconds of the policy, or archive less at once"
+    message = (
+        f"the run was not finished within {spent}; raise spec.deadlineSeconds of the policy, or archive less at once"
+    )
     return Failure(reason=reasons.DEADLINE_EXCEEDED, message=message)
 
 

@@ -13,6 +13,7 @@ Called by worker.py.
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from functools import partial
 
 from compose_backup.api import reasons
@@ -22,7 +23,7 @@ from compose_backup.api.job import CatalogReport, Job, RestoreJob
 from compose_backup.api.resources import Host, Repository, Restore
 from compose_backup.api.restore_request import RestoreRequestStatus
 from compose_backup.errors import Stalled
-from compose_backup.planning import labels
+from compose_backup.planning import labels, restore_end
 from compose_backup.planning import restore as planning
 from compose_backup.planning.agent_container import (
     RESTORE_CAPABILITIES,
@@ -37,7 +38,7 @@ from compose_backup.planning.facts import AgentContainer, Volume
 from compose_backup.reconcile import agents, catalog, deletion
 from compose_backup.reconcile.access import address_of, repository_access
 from compose_backup.reconcile.commit import commit
-from compose_backup.reconcile.compose_host import inventory_of
+from compose_backup.reconcile.compose_host import inventory_of, repository_volumes
 from compose_backup.reconcile.outcome import NOTHING, Outcome
 from compose_backup.reconcile.ports import DockerHost
 from compose_backup.reconcile.world import Pledge, World
@@ -119,6 +120,7 @@ async def _gather(world: World, restore: Restore) -> planning.RestoreFacts:
         host=host,
         hosts=tuple(world.store.hosts()),
         repository=repository,
+        repository_volumes=repository_volumes(world, host) if host else (),
         inventory=await inventory_of(world, ready, docker, dt.timedelta()) if ready and docker else None,
         runs=tuple(world.store.active_runs()),
         restores=tuple(other for other in world.store.active_restores() if other.uid != restore.uid),
@@ -136,7 +138,9 @@ def _repository(world: World, restore: Restore) -> Repository | None:
         policy = world.store.policy(namespace, source.policy_ref.name)
         return world.store.repository(namespace, policy.spec.repository_ref.name) if policy else None
     run = world.store.run(namespace, source.run_ref.name) if source.run_ref else None
-    return world.store.repository(namespace, run.status.resolved.repository.name) if run and run.status.resolved else None
+    return (
+        world.store.repository(namespace, run.status.resolved.repository.name) if run and run.status.resolved else None
+    )
 
 
 def _host(world: World, restore: Restore) -> Host | None:
@@ -168,7 +172,7 @@ async def _follow(world: World, restore: Restore) -> Outcome:
     assert resolved
     host, repository = _host(world, restore), _repository(world, restore)
     if host is None or repository is None or host.uid != resolved.host.uid:
-        message = "its ComposeHost or ArchiveRepository was deleted while the restore was active; the targets may be incomplete"
+        message = "its ComposeHost or ArchiveRepository was deleted during the restore; the targets may be incomplete"
         failure = Failure(reason=reasons.TARGET_INCOMPLETE, message=message)
         return _end(world, restore, "Failed", failure, partial(deletion.end_agents, world, restore.uid))
     pledge = await _pledge(world, restore, host, repository)
@@ -182,7 +186,9 @@ async def _start_agent(
     world: World, restore: Restore, host: Host, repository: Repository, docker: DockerHost, pledge: Pledge
 ) -> Outcome:
     container = _container(world, restore, host, repository)
-    missing = planning.volumes_to_create(restore.status)
+    if (stop := _stop_wanted(world, restore)) and await docker.look_at_agent(container.name) is None:
+        return _end(world, restore, *stop)
+    missing = restore_end.volumes_to_create(restore.status)
     try:
         for name, definition in missing.items():
             await docker.create_volume(Volume(name, definition.driver, definition.options, definition.labels))
@@ -210,18 +216,19 @@ async def _look(world: World, restore: Restore, docker: DockerHost) -> Outcome:
     sighting = await agents.sight(world, docker, name)
     match sighting.state:
         case Working(progress=progress):
-            if CANCEL_REQUESTED_ANNOTATION in restore.annotations or _overdue(world, restore):
+            if _stop_wanted(world, restore):
                 await docker.terminate_agent(name)
             shown = agents.shown(progress, restore.status.progress, world.now())
             status = restore.status.model_copy(update={"progress": shown})
             return _working(status, "the agent restores", agents.POLL_SECONDS)
         case NeverStarted():
-            await docker.remove_agent(name)
-            return _working(restore.status.model_copy(update={"agent": None}), "the agent is being started anew", 0)
+            status = restore.status.model_copy(update={"agent": None})
+            again = _working(status, "the agent is being started anew", 0)
+            return replace(again, afterwards=agents.removal(world, docker, name))
         case Reported(report, log_tail):
-            after = planning.after_report(restore.status, report, log_tail, world.now())
+            after = restore_end.after_report(restore.status, report, log_tail, world.now())
         case Died() as died:
-            after = planning.after_death(restore.status, died, world.now())
+            after = restore_end.after_death(restore.status, died, world.now())
     return _ended(after, agents.removal(world, docker, name))
 
 
@@ -246,7 +253,7 @@ def _end(
     world: World, restore: Restore, phase: str, failure: Failure, afterwards: agents.Action | None = None
 ) -> Outcome:
     status = restore.status.model_copy(update={"source": planning.describe_source(restore)})
-    return _ended(planning.finished(status, phase, failure, world.now()), afterwards)
+    return _ended(restore_end.finished(status, phase, failure, world.now()), afterwards)
 
 
 def _ended(status: RestoreRequestStatus, afterwards: agents.Action | None) -> Outcome:
@@ -258,9 +265,15 @@ def _cancelled() -> Failure:
     return Failure(reason=reasons.CANCELLED, message=f"cancelled by the annotation {CANCEL_REQUESTED_ANNOTATION}")
 
 
-def _overdue(world: World, restore: Restore) -> bool:
+def _stop_wanted(world: World, restore: Restore) -> tuple[str, Failure] | None:
+    """Return the end of a restore that is to stop, and why, or None: a person asked, or its time is over."""
+    if CANCEL_REQUESTED_ANNOTATION in restore.annotations:
+        return "Cancelled", _cancelled()
     resolved = restore.status.resolved
-    return bool(resolved and resolved.deadline and world.now() > resolved.deadline + DEADLINE_GRACE)
+    if resolved and resolved.deadline and world.now() > resolved.deadline + DEADLINE_GRACE:
+        message = "the restore was not finished within spec.deadlineSeconds"
+        return "Failed", Failure(reason=reasons.DEADLINE_EXCEEDED, message=message)
+    return None
 
 
 def _container(world: World, restore: Restore, host: Host, repository: Repository) -> AgentContainer:
@@ -287,7 +300,7 @@ def _job(world: World, restore: Restore, pledge: Pledge) -> Job:
         repository=pledge.access,
         restore=RestoreJob(
             volumes=resolved.volumes,
-            created=tuple(planning.volumes_to_create(restore.status)),
+            created=tuple(restore_end.volumes_to_create(restore.status)),
             include=restore.spec.include,
             existing_data=restore.spec.existing_data,
             seconds_left=left,

@@ -1,0 +1,76 @@
+"""How a restore ends: by the report of its agent, by the agent's death, or before it has begun.
+
+Called by reconcile/restore_request.py.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+
+from compose_backup.api import reasons
+from compose_backup.api.backup_run import Failure
+from compose_backup.api.job import Report
+from compose_backup.api.restore_request import RestoreRequestStatus, VolumeDefinition
+from compose_backup.planning import humanize
+from compose_backup.planning.agent_state import Died
+
+
+def after_report(status: RestoreRequestStatus, report: Report, log_tail: str, now: dt.datetime) -> RestoreRequestStatus:
+    """Return the final status of a restore whose agent has reported."""
+    volumes = report.restore.volumes if report.restore else ()
+    failure = report.failure or _unproven(status, report)
+    status = status.model_copy(update={"volumes": volumes, "log_tail": log_tail or None})
+    if report.cancelled and not any(volume.phase == "TargetIncomplete" for volume in volumes):
+        return finished(status, "Cancelled", failure, now)
+    return finished(status, "Failed" if failure else "Succeeded", failure, now)
+
+
+def after_death(status: RestoreRequestStatus, died: Died, now: dt.datetime) -> RestoreRequestStatus:
+    """Return the final status of a restore whose agent died: with something written, the targets are not to be used."""
+    failure = died.failure
+    if died.target_touched:
+        targets = [volume.target for volume in status.resolved.volumes] if status.resolved else []
+        failure = Failure(
+            reason=reasons.TARGET_INCOMPLETE,
+            message=f"{died.failure.message}; {humanize.listed(targets)} may hold half-restored data: do not start services "
+            "onto it, restore again with existingData: Mirror",
+        )
+    return finished(status.model_copy(update={"log_tail": died.log_tail or None}), "Failed", failure, now)
+
+
+def finished(
+    status: RestoreRequestStatus, phase: str, failure: Failure | None, now: dt.datetime
+) -> RestoreRequestStatus:
+    """Return the status of a restore that has ended."""
+    progress = status.progress
+    if phase == "Succeeded" and progress:
+        progress = progress.model_copy(update={"percent": 100, "volume": None})
+    began = status.start_time or now
+    return status.model_copy(
+        update={
+            "phase": phase,
+            "failure": failure,
+            "progress": progress,
+            "completion_time": now,
+            "duration": humanize.duration(now - began),
+        }
+    )
+
+
+def _unproven(status: RestoreRequestStatus, report: Report) -> Failure | None:
+    """Return why a report without a failure is still no success: every volume must have been restored."""
+    wanted = {volume.target for volume in status.resolved.volumes} if status.resolved else set()
+    done = {v.name for v in report.restore.volumes if v.phase == "Succeeded"} if report.restore else set()
+    if wanted and wanted == done:
+        return None
+    return Failure(
+        reason=reasons.NOTHING_RESTORED,
+        message=f"the agent reported no failure, but nothing about {humanize.listed(sorted(wanted - done))}",
+    )
+
+
+def volumes_to_create(status: RestoreRequestStatus) -> Mapping[str, VolumeDefinition]:
+    """Return the volumes that were missing when the request was resolved, by name."""
+    volumes = status.resolved.volumes if status.resolved else ()
+    return {volume.target: volume.definition for volume in volumes if volume.definition}
