@@ -28,12 +28,14 @@ check: .venv/ready ## lint, types, layers and generated files, in seconds
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/mypy
-	@.venv/bin/lint-imports --no-timing 2>&1
+	@.venv/bin/lint-imports --no-logo
 	@$(PYTHON) -m compose_backup.api.crdgen --check crds
+	@$(PYTHON) -m compose_backup.api.docgen --check docs/reference
 	@$(PYTHON) -m house
 
 generate: .venv/ready ## write again what is generated from the types
 	@$(PYTHON) -m compose_backup.api.crdgen crds
+	@$(PYTHON) -m compose_backup.api.docgen docs/reference
 
 test-unit: .venv/ready ## the tests that need no real part, in less than half a minute
 	@$(PYTHON) -m pytest --quiet tests/unit
