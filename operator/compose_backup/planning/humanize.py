@@ -9,7 +9,7 @@ def size(count: int) -> str:
     """Return bytes in binary units with at most one decimal: `12.4 GiB`."""
     value = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:
+        if round(value, 1) < 1024:  # what is printed, so that no `1024.0 KiB` stands there
             return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} TiB"

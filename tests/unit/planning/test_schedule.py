@@ -6,12 +6,12 @@ import datetime as dt
 from dataclasses import replace
 
 import pytest
-from fakes.objects import policy_spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compose_backup.planning import schedule
 from compose_backup.planning.schedule import Due, NotYet, ScheduleFacts
+from fakes.objects import policy_spec
 
 SINCE = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 BASELINE = ScheduleFacts("0 2 * * *", "UTC", dt.timedelta(), since=SINCE)
