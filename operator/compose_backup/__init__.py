@@ -1,1 +1,1 @@
-"""The Compose Backup Operator: declared backups of Docker Compose volumes. Imported by kopf (handlers) and by the agent."""
+"""The Compose Backup Operator: declared backups of Docker Compose volumes. Loaded by kopf and by the agent."""

@@ -17,12 +17,12 @@ class Settings:
     namespace: str
     """`COMPOSE_BACKUP_NAMESPACE`: the namespace that the operator runs in."""
     cluster_name: str
-    """`COMPOSE_BACKUP_CLUSTER_NAME` (default `cluster`): first part of the identity of archives; keep it when a cluster is
-    rebuilt."""
+    """`COMPOSE_BACKUP_CLUSTER_NAME` (default `cluster`): first part of the identity of archives; keep it when a cluster
+    is rebuilt."""
     agent_image: str
     """`COMPOSE_BACKUP_AGENT_IMAGE`: image of the agent where a ComposeHost names none."""
     allow_local_endpoints: bool
-    """`COMPOSE_BACKUP_ALLOW_LOCAL_ENDPOINTS` (default `false`): whether endpoints may be `unix://` or loopback addresses, which
+    """`COMPOSE_BACKUP_ALLOW_LOCAL_ENDPOINTS` (default `false`): whether endpoints may be `unix://` or loopback, which
     reach the machine that the operator runs on."""
 
 

@@ -1,1 +1,1 @@
-"""All IO of the operator: the Kubernetes API, Docker Engines, SSH tunnels. Built in handlers.py, called by reconcile."""
+"""All IO of the operator: the Kubernetes API, Docker Engines, tunnels. Built in handlers.py, called by reconcile."""

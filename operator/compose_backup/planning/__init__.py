@@ -1,1 +1,4 @@
-"""Pure decisions: facts and the present time in, a decision out. No IO, no clock, no logging. Called by reconcile, and in part by the agent."""
+"""Pure decisions: facts and the present time in, a decision out, without IO, clock or log.
+
+Called by reconcile, and in part by the agent.
+"""

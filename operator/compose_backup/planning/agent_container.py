@@ -5,17 +5,19 @@ Called by reconcile/agents.py.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
 from typing import Literal
 
 from compose_backup.api.archive_repository import Storage
 from compose_backup.api.compose_host import AgentSettings
-from compose_backup.api.job import DOCKER_SOCKET, REPOSITORY_ROOT, VOLUMES_ROOT
+from compose_backup.api.job import DOCKER_SOCKET, PARENT_ROOT, REPOSITORY_ROOT, VOLUMES_ROOT
 from compose_backup.planning.facts import AgentContainer, AgentMount
 from compose_backup.planning.repository import directory
 
-# What each purpose may do beyond an ordinary process of user 0, all other capabilities being dropped. Measured by leaving
-# out one at a time: without it, the loss is as said. No purpose has SYS_ADMIN, so `trusted.*` attributes are left out.
+# What each purpose may do beyond an ordinary process of user 0, all other capabilities being dropped. Measured by
+# leaving out one at a time: without it, the loss is as said. No purpose has SYS_ADMIN, so `trusted.*` attributes are
+# left out.
 BACKUP_CAPABILITIES = (
     "DAC_READ_SEARCH",  # reads files and directories of other users; without it: unreadable, exit 3
     "DAC_OVERRIDE",  # writes to a repository whose directory belongs to another user
@@ -37,6 +39,16 @@ def repository_mount(storage: Storage, *, read_only: bool, may_create: bool) -> 
         return AgentMount("volume", storage.volume.name, REPOSITORY_ROOT, read_only)
     kind: Literal["directory", "bind"] = "directory" if may_create else "bind"
     return AgentMount(kind, directory(storage), REPOSITORY_ROOT, read_only)
+
+
+def parent_mounts(storage: Storage, *, may_create: bool) -> tuple[AgentMount, ...]:
+    """Return the directory above a place that may be created: mounting it fails when it is missing.
+
+    The engine would make all directories above, and a mistyped path would look like a new repository.
+    """
+    if storage.volume or not may_create:
+        return ()
+    return (AgentMount("bind", posixpath.dirname(directory(storage)), PARENT_ROOT, read_only=True),)
 
 
 def backup_mounts(volumes: Sequence[str], repository: AgentMount, docker_socket: str) -> tuple[AgentMount, ...]:

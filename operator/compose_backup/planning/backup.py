@@ -20,7 +20,7 @@ from compose_backup.planning.selection import selected
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What decides whether a run may start. `host` and `repository` are those of its policy, None where there is none."""
+    """What decides whether a run may start. `host` and `repository` are its policy's, None where there is none."""
 
     run: Run
     policy: Policy | None
@@ -56,7 +56,9 @@ def policy_missing(facts: RunFacts) -> Objection | None:
         return Objection(reasons.POLICY_NOT_FOUND, f"BackupPolicy {name} does not exist in this namespace", "fail")
     owners = facts.run.owner_uids
     if owners and policy.uid not in owners:
-        return Objection(reasons.POLICY_NOT_FOUND, f"the BackupPolicy {name} of this run was deleted and made anew", "fail")
+        return Objection(
+            reasons.POLICY_NOT_FOUND, f"the BackupPolicy {name} of this run was deleted and made anew", "fail"
+        )
     return None
 
 
@@ -86,7 +88,8 @@ def waited_too_long(facts: RunFacts) -> Objection | None:
         return None
     return Objection(
         reasons.DEADLINE_EXCEEDED,
-        f"the run could not start within spec.deadlineSeconds of the policy; it waited for: {facts.run.condition(READY)}",
+        "the run could not start within spec.deadlineSeconds of the policy; "
+        f"it waited for: {facts.run.condition(READY)}",
         "fail",
     )
 
@@ -124,8 +127,8 @@ def repository_not_ready(facts: RunFacts) -> Objection | None:
     if repository.spec.host_ref.name != host:
         return Objection(
             reasons.WRONG_HOST,
-            f"ArchiveRepository {name} lies on ComposeHost {repository.spec.host_ref.name}, but the policy's volumes are on "
-            f"{host}: a directory or volume can only be used on its own host; give {host} a repository of its own",
+            f"ArchiveRepository {name} lies on ComposeHost {repository.spec.host_ref.name}, but the policy's "
+            f"volumes are on {host}: a directory or volume can only be used on its own host; give {host} a repository of its own",
             "fail",
         )
     if not repository.ready:
@@ -140,7 +143,9 @@ def nothing_matches(facts: RunFacts) -> Objection | None:
     assert facts.policy
     if len(facts.volumes) > MAX_VOLUMES:
         return Objection(
-            reasons.INVALID_SPEC, f"the selector matches {len(facts.volumes)} volumes, more than {MAX_VOLUMES}; split it", "fail"
+            reasons.INVALID_SPEC,
+            f"the selector matches {len(facts.volumes)} volumes, more than {MAX_VOLUMES}; split it",
+            "fail",
         )
     if facts.volumes:
         return None
@@ -259,7 +264,9 @@ def after_attempt(status: BackupRunStatus, report: Report, log_tail: str, now: d
     retry = status.resolved.retry
     if failure.retryable and status.attempts <= retry.limit:
         pause = dt.timedelta(seconds=retry.backoff_seconds * 2 ** max(0, status.attempts - 1))
-        return reported.model_copy(update={"agent": None, "progress": None, "failure": failure, "retry_at": now + pause})
+        return reported.model_copy(
+            update={"agent": None, "progress": None, "failure": failure, "retry_at": now + pause}
+        )
     partly = report.backup is not None and report.backup.verdict == "PartiallyFailed" and report.backup.record_id
     return finished(reported, "PartiallyFailed" if partly else "Failed", failure, now)
 

@@ -14,7 +14,7 @@ FactsT = TypeVar("FactsT")
 
 @dataclass(frozen=True)
 class Objection:
-    """Why something is not done now. `then` says what follows: wait for a change, fail for good, or skip as not wanted."""
+    """Why something is not done now. `then` says what follows: wait for a change, fail for good, or skip it."""
 
     reason: str
     message: str

@@ -44,7 +44,7 @@ class Mount:
 
 @dataclass(frozen=True)
 class Container:
-    """A container, running or not. `state` is Docker's: created, running, paused, restarting, removing, exited, dead."""
+    """A container. `state` is Docker's: created, running, paused, restarting, removing, exited, dead."""
 
     id: str
     name: str

@@ -53,7 +53,7 @@ def agent_labels(owner: Owner, installation: str, purpose: Purpose) -> dict[str,
 
 
 def agent_name(purpose: Purpose, uid: str) -> str:
-    """Return the name of the container that does one thing for one object: the name is the lock against a second start."""
+    """Return the name of the container that does one thing for one object: it is the lock against a second start."""
     return f"compose-backup-{purpose}-{uid}"
 
 
@@ -70,8 +70,8 @@ def location_key(location: str) -> str:
 def probe_name(location: str) -> str:
     """Return the name of the container that opens or creates the repository at a place of one engine.
 
-    It follows from the place, not from the object: of two objects that name one place, in one cluster or in two, only one
-    can create the repository at a time. Two creations at once leave one that nobody can open.
+    It follows from the place, not from the object: of two objects that name one place, in one cluster or in two, only
+    one can create the repository at a time. Two creations at once leave one that nobody can open.
     """
     return f"compose-backup-probe-{location_key(location)}"
 

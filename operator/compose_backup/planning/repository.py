@@ -108,7 +108,10 @@ def may_create(repository: Repository, seen_id: str | None) -> bool:
 def due(facts: ProbeFacts, now: dt.datetime) -> bool:
     """Return whether the repository is to be opened now."""
     status = facts.repository.status
-    if status.observed_generation != facts.repository.generation or status.credentials_version != facts.credentials_version:
+    if (
+        status.observed_generation != facts.repository.generation
+        or status.credentials_version != facts.credentials_version
+    ):
         return True
     if facts.retry_at is not None:
         return now >= facts.retry_at
@@ -125,7 +128,7 @@ def retry_seconds(failures: int) -> float:
     return min(FIRST_RETRY_SECONDS * 2.0 ** min(max(0, failures - 1), 10), LONGEST_RETRY_SECONDS)
 
 
-def standing_of(failure: Failure) -> Standing:
-    """Return how a repository stands whose probe failed."""
+def standing_of(spec: ArchiveRepositorySpec, failure: Failure) -> Standing:
+    """Return how a repository stands whose probe failed. The agent knows the place by its own path only: it is named."""
     stalled = failure.reason in STALLING_REASONS
-    return Standing("stalled" if stalled else "waiting", failure.reason, failure.message)
+    return Standing("stalled" if stalled else "waiting", failure.reason, f"{location(spec)}: {failure.message}")

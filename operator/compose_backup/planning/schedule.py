@@ -36,7 +36,7 @@ class ScheduleFacts:
 
 @dataclass(frozen=True)
 class Due:
-    """This slot is to be run now; earlier ones that were missed are part of it."""
+    """A slot that is to be run now; earlier ones that were missed are part of it."""
 
     slot: dt.datetime
 
@@ -84,7 +84,7 @@ def _is_too_long(duration: str) -> bool:
 
 
 def jitter_of(uid: str, jitter_seconds: int) -> dt.timedelta:
-    """Return the constant delay of a policy, between nothing and its jitter: a hash, so that a restart does not move it."""
+    """Return the constant delay of a policy, from nothing to its jitter: a hash, so that a restart does not move it."""
     if jitter_seconds == 0:
         return dt.timedelta()
     share = int.from_bytes(hashlib.sha256(uid.encode()).digest()[:8], "big")

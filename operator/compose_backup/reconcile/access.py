@@ -28,8 +28,8 @@ async def address_of(world: World, host: Host) -> HostAddress:
     if is_local(endpoint) and not world.settings.allow_local_endpoints:
         raise Stalled(
             reasons.NOT_PERMITTED,
-            f"endpoint {endpoint} reaches the operator's own machine; use ssh:// or tcp://, or let an administrator set "
-            "COMPOSE_BACKUP_ALLOW_LOCAL_ENDPOINTS=true on the operator",
+            f"endpoint {endpoint} reaches the operator's own machine; use ssh:// or tcp://, or let an administrator "
+            "set COMPOSE_BACKUP_ALLOW_LOCAL_ENDPOINTS=true on the operator",
         )
     reference = host.spec.credentials_secret_ref
     secret = await required_secret(world, host.namespace, reference.name) if reference else None
@@ -53,7 +53,9 @@ async def required_secret(world: World, namespace: str, name: str) -> Secret:
     """Return a Secret. Raises Stalled when there is none."""
     secret = await world.cluster.secret(namespace, name)
     if secret is None:
-        raise Stalled(reasons.SECRET_NOT_FOUND, f"Secret {namespace}/{name} does not exist; create it, it is looked for again")
+        raise Stalled(
+            reasons.SECRET_NOT_FOUND, f"Secret {namespace}/{name} does not exist; create it, it is looked for again"
+        )
     return secret
 
 
@@ -75,14 +77,12 @@ def is_local(endpoint: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-
-
 def _password(secret: Secret, reference: PasswordReference, namespace: str) -> SecretStr:
     value = secret.data.get(reference.key, b"").decode(errors="replace").rstrip("\r\n")
     if not value:
         raise Stalled(
             reasons.SECRET_KEY_MISSING,
-            f"Secret {namespace}/{reference.name} has no key {reference.key!r}, or it is empty; it must hold the password of "
-            "the restic repository",
+            f"Secret {namespace}/{reference.name} has no key {reference.key!r}, or it is empty; it must hold the "
+            "password of the restic repository",
         )
     return SecretStr(value)

@@ -1,11 +1,13 @@
-"""Agent containers seen from the operator: started once by name, looked at, ended when silent, removed when their report is
-stored. The same for every purpose. Called by the passes over runs, restores, repositories and policies.
+"""Agent containers seen from the operator: looked at, ended when silent, removed when their report is stored.
+
+The same for every purpose. Called by the passes over runs, restores, repositories and policies.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,10 +59,8 @@ def removal(world: World, docker: DockerHost, container: str) -> Action:
     """Return what removes a container once its report is stored. The sweep makes up for it when the host is away."""
 
     async def remove() -> None:
-        try:
+        with suppress(Unreachable):
             await docker.remove_agent(container)
-        except Unreachable:
-            pass
 
     return remove
 
@@ -93,6 +93,7 @@ def _silence(world: World, container: str, container_id: str, sequence: int) -> 
 def _silent(seconds: float) -> Failure:
     return Failure(
         reason=reasons.AGENT_SILENT,
-        message=f"the agent said nothing for {seconds:.0f} s, though it lives; a volume or the repository may hang (NFS?)",
+        message=f"the agent said nothing for {seconds:.0f} s, though it lives; a volume or the repository may hang "
+        "(a network file system?)",
         retryable=True,
     )

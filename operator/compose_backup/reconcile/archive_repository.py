@@ -17,7 +17,12 @@ from compose_backup.api.resources import Host, Repository
 from compose_backup.errors import Stalled, Unreachable
 from compose_backup.planning import humanize, labels
 from compose_backup.planning import repository as planning
-from compose_backup.planning.agent_container import REPOSITORY_CAPABILITIES, agent_container, repository_mount
+from compose_backup.planning.agent_container import (
+    REPOSITORY_CAPABILITIES,
+    agent_container,
+    parent_mounts,
+    repository_mount,
+)
 from compose_backup.planning.agent_state import Died, NeverStarted, Reported, Working
 from compose_backup.planning.conditions import Standing, claims
 from compose_backup.planning.facts import Volume
@@ -116,7 +121,10 @@ async def _start(probing: Probing) -> Outcome:
     container = agent_container(
         probing.container,
         labels.agent_labels(agents.owner_of(repository), world.installation, "probe"),
-        (repository_mount(repository.spec.storage, read_only=not create, may_create=create),),
+        (
+            repository_mount(repository.spec.storage, read_only=not create, may_create=create),
+            *parent_mounts(repository.spec.storage, may_create=create),
+        ),
         REPOSITORY_CAPABILITIES,
         probing.host.spec.agent,
         world.settings.agent_image,
@@ -127,7 +135,9 @@ async def _start(probing: Probing) -> Outcome:
         return await _ended(probing, Report(failure=_start_failure(probing, error, seen)))
     _memory(probing).at_work = True
     standing = Standing("working", reasons.PROGRESSING, "the repository is being opened")
-    keeps = repository.ready and repository.status.observed_generation == repository.generation
+    # What was wrong stays told while it is tried again.
+    known = repository.ready or _memory(probing).failures > 0
+    keeps = known and repository.status.observed_generation == repository.generation
     return Outcome(look_again_in=0.2) if keeps else _outcome(repository, standing, 0.2)
 
 
@@ -136,8 +146,8 @@ def _start_failure(probing: Probing, error: Stalled, seen: str | None) -> Failur
     if error.reason == reasons.VOLUME_MOUNT_FAILED and seen:
         return Failure(
             reason=reasons.REPOSITORY_VANISHED,
-            message=f"{planning.location(probing.repository.spec)} is not there any more ({error.message}); mount or restore "
-            "it; it is never created again",
+            message=f"the repository is not there any more ({error.message}); mount or restore it; it is never created "
+            "again by itself",
         )
     return Failure(reason=error.reason, message=error.message)
 
@@ -159,13 +169,16 @@ async def _ended(probing: Probing, report: Report) -> Outcome:
         memory.failures += 1
         pause = planning.retry_seconds(memory.failures)
         memory.retry_at = world.now() + dt.timedelta(seconds=pause)
+        memory.host_generation = probing.host.generation
         failure = report.failure or Failure(reason=reasons.AGENT_LOST, message="the probe reported nothing")
         status = _base(repository).model_copy(update={"credentials_version": probing.credentials_version})
-        return Outcome(status, claims(planning.standing_of(failure)), min(pause, WAIT_SECONDS), remove)
+        return Outcome(status, claims(planning.standing_of(repository.spec, failure)), min(pause, WAIT_SECONDS), remove)
     memory.failures, memory.retry_at = 0, None
     await probing.docker.create_volume(_marker(probing, report.probe.repository_id))
     reason = reasons.CREATED if report.probe.created else reasons.OPENED
-    standing = Standing("good", reason, f"restic repository {report.probe.repository_id[:10]} holds {report.probe.snapshots} snapshots")
+    standing = Standing(
+        "good", reason, f"restic repository {report.probe.repository_id[:10]} holds {report.probe.snapshots} snapshots"
+    )
     return Outcome(_opened(probing, report.probe), claims(standing), WAIT_SECONDS, remove)
 
 
@@ -189,12 +202,14 @@ def _opened(probing: Probing, found: ProbeReport) -> ArchiveRepositoryStatus:
 
 
 def _is_due(probing: Probing) -> bool:
+    memory = _memory(probing)
     facts = planning.ProbeFacts(
         repository=probing.repository,
         credentials_version=probing.credentials_version,
         last_run_ended=probing.world.store.last_end(probing.repository.namespace, probing.repository.uid),
-        retry_at=_memory(probing).retry_at,
-        suspected=_memory(probing).suspected,
+        # What was wrong may have been the host's image or directories: edited, it is tried at once.
+        retry_at=memory.retry_at if memory.host_generation == probing.host.generation else None,
+        suspected=memory.suspected,
     )
     return planning.due(facts, probing.world.now())
 

@@ -22,7 +22,7 @@ from compose_backup.reconcile.access import address_of, repository_access
 from compose_backup.reconcile.compose_host import repository_volumes
 from compose_backup.reconcile.outcome import Outcome
 from compose_backup.reconcile.queue import key_of
-from compose_backup.reconcile.world import World
+from compose_backup.reconcile.world import Pledge, World
 
 LONGEST_LOOK_SECONDS = 3600.0
 
@@ -39,7 +39,9 @@ async def reconcile(world: World, policy: Policy) -> Outcome:
         repository=repository,
         inventory=seen.inventory if seen else None,
         repository_volumes=repository_volumes(world, host) if host else (),
-        runs=tuple(run for run in world.store.runs_of(policy.namespace, policy.name) if planning.belongs_to(run, policy)),
+        runs=tuple(
+            run for run in world.store.runs_of(policy.namespace, policy.name) if planning.belongs_to(run, policy)
+        ),
         catalog=points,
         now=world.now(),
     )
@@ -86,7 +88,8 @@ async def _adopted(world: World, policy: Policy, new: planning.NewRun) -> Any:
     if body is not None and policy.uid in parse(BACKUP_RUN, body).owner_uids:
         return body
     raise Stalled(
-        reasons.NAME_TAKEN, f"BackupRun {new.name} exists already and does not belong to this policy; delete it, it is in the way"
+        reasons.NAME_TAKEN,
+        f"BackupRun {new.name} exists already and does not belong to this policy; delete it, it is in the way",
     )
 
 
@@ -103,8 +106,10 @@ async def _catalog(
     wanted = CatalogJob(policy=f"{policy.namespace}/{policy.name}", host=identity)
     try:
         access = await repository_access(world, repository, repository.status.repository_id)
-        docker = world.hosts.at(await address_of(world, host))
-        found = await catalog.search(world, docker, catalog.Search(policy, host, repository, access, wanted))
+        address = await address_of(world, host)
+        world.memory.pledges[policy.uid] = Pledge(address, None)
+        search = catalog.Search(policy, host, repository, access, wanted)
+        found = await catalog.search(world, world.hosts.at(address), search)
     except (Stalled, Unreachable):
         return None, True  # The host or the repository says so in its own status.
     return (found.points, False) if isinstance(found, CatalogReport) else (None, True)

@@ -43,7 +43,9 @@ async def search(world: World, docker: DockerHost, wanted: Search) -> CatalogRep
     """
     sighting = await agents.sight(world, docker, wanted.container)
     if sighting.look is None:
-        await docker.start_agent(_container(world, wanted), Job(repository=wanted.access, catalog=wanted.wanted).framed())
+        await docker.start_agent(
+            _container(world, wanted), Job(repository=wanted.access, catalog=wanted.wanted).framed()
+        )
         return None
     match sighting.state:
         case Working():

@@ -1,8 +1,8 @@
 """What follows the deletion of an object at once: its agent on the host is ended.
 
-The address and credentials of active objects are kept in memory for it, since the ComposeHost and its Secret may be deleted
-at the same moment, with their namespace. Whatever fails here is made up for by the sweep. Called by manager.py, and by passes whose host
-was deleted under them.
+The address and credentials of active objects are kept in memory for it, since the ComposeHost and its Secret may be
+deleted at the same moment, with their namespace. Whatever fails here is made up for by the sweep. Called by manager.py,
+and by passes whose host was deleted under them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from compose_backup.reconcile.world import World
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 24
+# As long as `docker stop` waits for an agent: restic takes its lock away, on a slow host as well.
+PATIENCE = 300
 PAUSE_SECONDS = 1.0
 
 
@@ -32,7 +33,7 @@ async def settle(world: World, key: Key, uid: str) -> None:
 
 
 async def end_agents(world: World, uid: str) -> None:
-    """End the containers of an object that is gone or finished, with time for the agent to leave the repository in order."""
+    """End the containers of an object that is gone or finished, with time to leave the repository in order."""
     pledge = world.memory.forget(uid)
     if pledge is None:
         return

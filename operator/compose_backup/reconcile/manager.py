@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 from compose_backup.api.backup_run import TERMINAL_PHASES
@@ -104,13 +105,10 @@ class Manager:
         self._settle(key, body)
 
     def _settle(self, key: Key, body: Body) -> None:
-        """See to what a deleted object has left on a host; one that had finished has left nothing."""
-        uid = body["metadata"]["uid"]
-        if (body.get("status") or {}).get("phase") in TERMINAL_PHASES:
-            self.world.memory.forget(uid)
-            return
-        self._run_errand(deletion.settle(self.world, key, uid))
-        self._sweep_wanted.set()
+        """See to what a deleted object has left on a host. Even one that has ended may be ending its agent just now."""
+        self._run_errand(deletion.settle(self.world, key, body["metadata"]["uid"]))
+        if (body.get("status") or {}).get("phase") not in TERMINAL_PHASES:
+            self._sweep_wanted.set()
 
     async def _work_when_listed(self) -> None:
         await self._listed.wait()
@@ -154,13 +152,13 @@ class Manager:
             hosts = [host for host in self.world.store.hosts() if host.ready]
             pending = await asyncio.gather(*(sweep.sweep_host(self.world, host) for host in hosts))
             pause = SWEEP_AGAIN_SECONDS if any(pending) else SWEEP_SECONDS
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._sweep_wanted.wait(), pause)
-            except TimeoutError:
-                pass
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(coroutine, name=getattr(coroutine, "__name__", "task")))
+        self._tasks.append(
+            asyncio.get_running_loop().create_task(coroutine, name=getattr(coroutine, "__name__", "task"))
+        )
 
     def _run_errand(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)

@@ -1,4 +1,4 @@
-"""What reconciling needs from the outside world, as small protocols. Implemented in gateways/, and by the fakes of tests/fakes/.
+"""What reconciling needs from the outside world, as small protocols. Implemented in gateways/, and by tests/fakes/.
 
 Each protocol has one contract suite in tests/contracts/ that the fake and the real thing pass. All methods raise
 errors.Unreachable when the other side does not answer in time, and errors.Stalled when a person must act.
@@ -82,7 +82,8 @@ class DockerHost(Protocol):
         """Pull the image as its policy says, create, attach, start, send the framed job; return the container's id.
 
         Return None when the name is taken: the agent was started before.
-        Raises Stalled with ImageUnavailable, VolumeMountFailed or VolumeNotFound; a container that never got its job is removed.
+        Raises Stalled with ImageUnavailable, VolumeMountFailed or VolumeNotFound. A container that never got its job is
+        removed.
         """
 
     async def look_at_agent(self, name: str) -> AgentLook | None:

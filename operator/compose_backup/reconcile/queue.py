@@ -9,6 +9,7 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,10 +97,8 @@ class WorkQueue:
         while True:
             self._changed.clear()
             pause = self._move_due()
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), pause)
-            except TimeoutError:
-                pass
 
     def _release(self, key: Key) -> None:
         self._working.discard(key)
@@ -123,7 +122,9 @@ class WorkQueue:
             if at > now:
                 return at - now
             heapq.heappop(self._later)
-            if self._planned.get(key) == at:  # otherwise the entry is stale: the key had its turn, or is planned earlier
+            if (
+                self._planned.get(key) == at
+            ):  # otherwise the entry is stale: the key had its turn, or is planned earlier
                 del self._planned[key]
                 self.add(key)
         return None

@@ -38,10 +38,10 @@ class Store:
     _active: dict[str, dict[Place, Body]] = field(default_factory=lambda: {kind.name: {} for kind in KINDS})
     """Those that are not finished: few among thousands, and asked for all the time."""
     _buried: dict[str, None] = field(default_factory=dict)
-    """UIDs that are gone. An answer to an own write may come in after the deletion, and must not bring the object back."""
+    """UIDs that are gone. An answer to an own write may come after the deletion, and must not bring the object back."""
 
     def put(self, kind: Kind, body: Body) -> bool:
-        """Take in an object; return whether it tells something new. Our own writes come back through the watch, late."""
+        """Take in an object; return whether it tells something new. Our own writes come back by the watch, late."""
         metadata = body["metadata"]
         place = (metadata["namespace"], metadata["name"])
         known = self._bodies[kind.name].get(place)
@@ -104,7 +104,9 @@ class Store:
         """Iterate over the ArchiveRepositories that lie on a host."""
         return self._all(ARCHIVE_REPOSITORY, namespace, lambda body: _refers(body, "hostRef", host))
 
-    def policies_of(self, namespace: str, *, host: str | None = None, repository: str | None = None) -> Iterator[Policy]:
+    def policies_of(
+        self, namespace: str, *, host: str | None = None, repository: str | None = None
+    ) -> Iterator[Policy]:
         """Iterate over the BackupPolicies that refer to a host or a repository."""
         return self._all(
             BACKUP_POLICY,
@@ -164,7 +166,7 @@ def slim(body: Body) -> Body:
 
 
 def _is_newer(body: Body, known: Body) -> bool:
-    """Compare versions, also of two objects of one name: they count up over all objects of a kind, times are too coarse."""
+    """Compare versions, also of two objects of one name: they count up over all of a kind, times are too coarse."""
     return int(body["metadata"]["resourceVersion"]) > int(known["metadata"]["resourceVersion"])
 
 

@@ -1,8 +1,8 @@
 """The sweep: agent containers of our own installation whose object is gone or finished are ended and removed.
 
-It makes up for every crash and every deletion, since no object has a finalizer. It touches only containers that carry the
-label of this installation, and only after a live look at their owner. Called by manager.py at start, after each deletion
-and every ten minutes.
+It makes up for every crash and every deletion, since no object has a finalizer. It touches only containers that carry
+the label of this installation, and only after a live look at their owner. Called by manager.py at start, after each
+deletion and every ten minutes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One pass over one key: parse the object, reconcile it by its kind, commit the outcome, plan the next look.
 
-Errors end here and nowhere else: what is expected becomes a condition, what is not is logged with its trace, and the key is
-tried again with back-off. Called by manager.py.
+Errors end here and nowhere else: what is expected becomes a condition, what is not is logged with its trace, and the
+key is tried again with back-off. Called by manager.py.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ async def _reconciled(world: World, resource: Resource[Any, Any]) -> Outcome:
 
 
 def _said(resource: Resource[Any, Any], error: ComposeBackupError, look_again_in: float | None) -> Outcome:
-    """Keep the status, but say why the object waits: an object that has not ended is never terminally failed by this."""
+    """Keep the status, but say why the object waits: what has not ended is never failed by this."""
     unready = claims(Standing("waiting", error.reason, error.message))
     kept = tuple(
         Claim(condition.type, condition.status, condition.reason, condition.message)

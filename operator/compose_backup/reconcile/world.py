@@ -29,8 +29,7 @@ class SeenInventory:
 
 @dataclass(frozen=True)
 class Pledge:
-    """What an active run or restore was started with: kept in memory until it is terminal, so that it can be ended even when
-    its objects and Secrets are gone."""
+    """What an active run or restore was started with, in memory until it ends: it can be ended without its Secrets."""
 
     address: HostAddress
     access: RepositoryAccess | None
@@ -44,6 +43,8 @@ class ProbeMemory:
     suspected: bool = False
     failures: int = 0
     retry_at: dt.datetime | None = None
+    host_generation: int | None = None
+    """Generation of the ComposeHost at the last failure."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,6 @@ class Memory:
     """By UID of the ArchiveRepository."""
     admission: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     """By engine id: one run or restore at a time is checked against the others and let in."""
-
 
     def forget(self, uid: str) -> Pledge | None:
         """Forget what is known of an object, and return its pledge, if it had one."""
