@@ -36,5 +36,5 @@ def test_a_switch_is_true_or_false(value: str) -> None:
 
 
 def test_everything_wrong_is_said_at_once() -> None:
-    with pytest.raises(Stalled, match="CLUSTER_NMAE is not a setting.*NAMESPACE is empty"):
+    with pytest.raises(Stalled, match=r"CLUSTER_NMAE is not a setting.*NAMESPACE is empty"):
         read(given(CLUSTER_NMAE="lab", NAMESPACE=""), "agent:1")

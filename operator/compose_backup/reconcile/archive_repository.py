@@ -25,7 +25,7 @@ from compose_backup.planning.agent_container import (
 )
 from compose_backup.planning.agent_state import Died, NeverStarted, Reported, Working
 from compose_backup.planning.conditions import Standing, claims
-from compose_backup.planning.facts import Volume
+from compose_backup.planning.facts import AgentLook, Volume
 from compose_backup.reconcile import agents
 from compose_backup.reconcile.access import address_of, repository_access, required_secret
 from compose_backup.reconcile.outcome import Outcome
@@ -35,6 +35,7 @@ from compose_backup.reconcile.world import Pledge, ProbeMemory, World
 
 WAIT_SECONDS = 15.0
 OTHER_PROBE_SECONDS = 2.0
+OTHERS_REPORT_KEPT = dt.timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ async def _pass(probing: Probing) -> Outcome:
     if sighting.look is None:
         return await _start(probing)
     if labels.Owner.of(sighting.look.labels) != agents.owner_of(probing.repository):
-        return Outcome(look_again_in=OTHER_PROBE_SECONDS)
+        return await _of_another(probing, sighting.look)
+    _memory(probing).in_the_way = None
     match sighting.state:
         case Working():
             return Outcome(look_again_in=agents.POLL_SECONDS)
@@ -107,6 +109,24 @@ async def _pass(probing: Probing) -> Outcome:
             return await _ended(probing, report)
         case Died(failure):
             return await _ended(probing, Report(failure=failure))
+
+
+async def _of_another(probing: Probing, look: AgentLook) -> Outcome:
+    """Wait while another object, perhaps of another cluster, has the place probed.
+
+    One that has ended is left to its owner for a while. That may be gone, with its cluster: then it is removed.
+    """
+    memory, now = _memory(probing), probing.world.now()
+    if look.alive or memory.in_the_way is None or memory.in_the_way[0] != look.container_id:
+        memory.in_the_way = (look.container_id, now)
+    if now - memory.in_the_way[1] > OTHERS_REPORT_KEPT:
+        memory.in_the_way = None
+        await probing.docker.remove_agent(probing.container)
+        return Outcome(look_again_in=0)
+    if probing.repository.ready:
+        return Outcome(look_again_in=OTHER_PROBE_SECONDS)
+    message = f"container {probing.container} on the host opens the repository for another object; it is waited for"
+    return _outcome(probing.repository, Standing("working", reasons.PROGRESSING, message), OTHER_PROBE_SECONDS)
 
 
 async def _start(probing: Probing) -> Outcome:

@@ -43,6 +43,8 @@ class ProbeMemory:
     suspected: bool = False
     failures: int = 0
     retry_at: dt.datetime | None = None
+    in_the_way: tuple[str, dt.datetime] | None = None
+    """A container of another object at the same place: its id, and since when it has ended."""
     host_generation: int | None = None
     """Generation of the ComposeHost at the last failure."""
 
