@@ -93,7 +93,7 @@ class FakeEngine:
     images: set[str] = field(default_factory=lambda: {DEFAULT_IMAGE})
     registry: set[str] = field(default_factory=set)
     """Images that a pull can bring."""
-    directories: set[str] = field(default_factory=lambda: {"/var/run/docker.sock"})
+    directories: set[str] = field(default_factory=lambda: {"/var/run/docker.sock", "/srv", "/srv/backups"})
     """Paths on the host that can be mounted."""
     unmountable: set[str] = field(default_factory=set)
     """Volumes whose mount fails, as with an NFS server that is gone."""

@@ -13,7 +13,13 @@ from pathlib import Path
 
 from compose_backup.agent.context import Context
 from compose_backup.agent.engines.restic import NO_LOCK
-from compose_backup.agent.repository import OPENING_SECONDS, Opened, open_repository, require_writable
+from compose_backup.agent.repository import (
+    OPENING_SECONDS,
+    Opened,
+    open_repository,
+    require_directory,
+    require_writable,
+)
 from compose_backup.api import reasons
 from compose_backup.api.job import ProbeJob, ProbeReport, Report
 from compose_backup.errors import AgentFailed
@@ -42,7 +48,11 @@ def _create(context: Context) -> Opened:
     """Make a repository in an empty directory, and see that it is the one and has one key."""
     _require_empty(Path(context.places.repository))
     require_writable(context.places.repository)
-    finished = context.restic.run("create the repository", ("init",), seconds=OPENING_SECONDS)
+    try:
+        finished = context.restic.run("create the repository", ("init",), seconds=OPENING_SECONDS)
+    except AgentFailed:
+        _undo_creation(Path(context.places.repository))
+        raise
     made = str(json.loads(finished.lines[-1])["id"])
     opened = open_repository(context)
     keys = json.loads(context.restic.run("list the keys", ("key", "list", NO_LOCK), seconds=OPENING_SECONDS).text)
@@ -55,8 +65,31 @@ def _create(context: Context) -> Opened:
     return opened
 
 
+def _undo_creation(directory: Path) -> None:
+    """Remove what a failed creation has left, so that the next one may succeed: key and half a config, on a full disk.
+
+    The directory was empty before. Without a config nothing can have been archived, and restic creates nothing beside
+    an old key.
+    """
+    left = [path for path in files_below(directory) if path.relative_to(directory).parts[0] not in IGNORED]
+    if not (directory / "config").exists() and all(_is_of_creation(path.relative_to(directory)) for path in left):
+        for path in left:
+            path.unlink(missing_ok=True)
+
+
+def _is_of_creation(path: Path) -> bool:
+    return path.parts[0] == "keys" or path.name.startswith("config-tmp-")
+
+
 def _require_empty(directory: Path) -> None:
+    require_directory(str(directory))
     found = next(foreign_entries(directory), None)
+    if found == "keys":
+        message = (
+            "a creation of the repository was interrupted here (there are `keys`, but no `config`), or its `config` "
+            "was lost; see that nothing lies in `data` and `snapshots`, then empty the directory"
+        )
+        raise AgentFailed(reasons.REPOSITORY_ABSENT, message, retryable=False)
     if found is not None:
         message = (
             f"no restic repository is there, but something else is (`{found}`): nothing is created in a directory "

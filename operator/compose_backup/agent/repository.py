@@ -40,11 +40,25 @@ def open_repository(context: Context) -> Opened:
 
     The two questions are asked side by side: each costs half a second of key derivation.
     """
+    try:
+        require_directory(context.places.repository)
+    except AgentFailed as error:
+        raise _vanished(error, context.access.expected_id) from error
     with ThreadPoolExecutor(max_workers=2) as pool:
         asked = pool.submit(_config, context)
         listed = pool.submit(_list, context)
         identity = asked.result()
         return Opened(check_identity(identity, context.access.expected_id), listed.result())
+
+
+def require_directory(place: str) -> None:
+    """Raise AgentFailed for a file in its place: restic would ask it for a config for a minute (seen with 0.18.0)."""
+    if not os.path.isdir(place):
+        message = (
+            "a file lies at the path of the repository, not a directory; check the path, or move the file away: the "
+            "repository needs a directory of its own"
+        )
+        raise AgentFailed(reasons.REPOSITORY_ABSENT, message, retryable=False)
 
 
 def require_writable(directory: str) -> None:

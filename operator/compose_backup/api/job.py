@@ -24,6 +24,7 @@ from compose_backup.api.restore_request import ExistingData, ResolvedVolume, Res
 VOLUMES_ROOT = "/volumes"
 MANIFEST_ROOT = "/manifest"
 REPOSITORY_ROOT = "/repository"
+PARENT_ROOT = "/above-the-repository"  # never read: only that it is there counts
 DOCKER_SOCKET = "/run/compose-backup/docker.sock"
 
 ACCEPT_SECONDS = 30

@@ -129,6 +129,6 @@ def retry_seconds(failures: int) -> float:
 
 
 def standing_of(spec: ArchiveRepositorySpec, failure: Failure) -> Standing:
-    """Return how a repository stands whose probe failed. The agent knows the place by its own path only: it is named."""
+    """Return how a repository stands whose probe failed, with its place, of which the agent knows only its own path."""
     stalled = failure.reason in STALLING_REASONS
     return Standing("stalled" if stalled else "waiting", failure.reason, f"{location(spec)}: {failure.message}")
