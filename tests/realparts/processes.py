@@ -22,9 +22,6 @@ from pathlib import Path
 SERVER_PORTS = range(20000, 32768)
 
 
-_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
-
-
 def start(name: str, command: Sequence[str | Path], state: Path, *, env: Mapping[str, str] | None = None) -> int:
     """Start a process in a session of its own, with its output in a log file, and return its id."""
     state.mkdir(parents=True, exist_ok=True)
@@ -32,7 +29,8 @@ def start(name: str, command: Sequence[str | Path], state: Path, *, env: Mapping
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, start_new_session=True
         )
-    _CHILDREN[process.pid] = process  # it outlives us on purpose: dropped while alive, it would warn
+    # It may outlive us on purpose and is known by its id from here on: the object must not warn when it is dropped.
+    process.returncode = 0
     # The start time tells our process from a later one that was given the same id.
     (state / f"{name}.pid").write_text(f"{process.pid} {_started_at(process.pid)}\n")
     return process.pid
