@@ -22,6 +22,7 @@ from compose_backup.api.compose_host import DEFAULT_AGENT_IMAGE
 from compose_backup.errors import Stalled
 from compose_backup.gateways.cluster import connect
 from compose_backup.gateways.engine_pool import EnginePool
+from compose_backup.gateways.heap import share_heap
 from compose_backup.observability.logs import configure_logging
 from compose_backup.reconcile.manager import Manager
 from compose_backup.reconcile.world import World
@@ -54,6 +55,7 @@ async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.queueing.idle_timeout = 0.5
     settings.queueing.worker_limit = 200
     configure_logging()
+    share_heap()
 
 
 @kopf.on.startup(backoff=5)

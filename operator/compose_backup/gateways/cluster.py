@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 FIELD_MANAGER: Final = "compose-backup-operator"
 CHUNK_SIZE = 500
 REQUEST_SECONDS = 30
+# Each takes a quarter of a megabyte for TLS as long as it lives; without a limit a start opens one for each worker.
+CONNECTIONS = 10
 # Somebody edits the object between our reading and our writing: rare once, and not twice in a row.
 STATUS_WRITE_TRIES = 5
 
@@ -82,7 +84,7 @@ async def connect(namespace: str, kubeconfig: str | None = None) -> KubernetesCl
 
     `namespace` is the operator's own. No request is made yet. Raises Stalled when there is no usable configuration.
     """
-    configuration = Configuration()
+    configuration = Configuration(connection_pool_maxsize=CONNECTIONS)
     load: Any = kubernetes_config  # its functions carry no types
     path = kubeconfig or os.environ.get("KUBECONFIG")
     try:

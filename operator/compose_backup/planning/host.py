@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from compose_backup.api.backup_policy import Selector
 from compose_backup.api.compose_host import HostVolumes, Project
 from compose_backup.planning.facts import Inventory, Volume
-from compose_backup.planning.selection import projects_of, selected, user_volumes
+from compose_backup.planning.selection import matches, projects_of, user_volumes
 
 SHOWN_NAMES = 50
 SHOWN_PROJECTS = 256
@@ -32,8 +32,9 @@ def projects(inventory: Inventory) -> tuple[Project, ...]:
 def volumes(inventory: Inventory, selectors: Sequence[Selector], repositories: Collection[str]) -> HostVolumes:
     """Return how many volumes there are, and which no selector matches or no container uses."""
     mine = user_volumes(inventory, repositories)
-    protected = {volume.name for selector in selectors for volume in selected(selector, inventory, repositories)}
-    unprotected = sorted(volume.name for volume in mine if volume.name not in protected)
+    unprotected = sorted(
+        volume.name for volume in mine if not any(matches(selector, volume, inventory) for selector in selectors)
+    )
     return HostVolumes(
         total=len(mine),
         protected=len(mine) - len(unprotected),

@@ -18,7 +18,7 @@ def selected(selector: Selector, inventory: Inventory, repositories: Collection[
     """
     return tuple(
         sorted(
-            (volume for volume in user_volumes(inventory, repositories) if _matches(selector, volume, inventory)),
+            (volume for volume in user_volumes(inventory, repositories) if matches(selector, volume, inventory)),
             key=lambda volume: volume.name,
         )
     )
@@ -55,7 +55,8 @@ def projects_of(volume: Volume, inventory: Inventory) -> frozenset[str]:
     return frozenset(labelled | mounting)
 
 
-def _matches(selector: Selector, volume: Volume, inventory: Inventory) -> bool:
+def matches(selector: Selector, volume: Volume, inventory: Inventory) -> bool:
+    """Return whether a volume of a user is one that a selector means."""
     names = {volume.name, volume.labels.get(VOLUME_LABEL, volume.name)}
     if _any_match(names, selector.exclude):
         return False
