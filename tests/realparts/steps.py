@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 HEARTBEAT_SECONDS = 20.0
+_OF_THIS_THREAD = threading.local()
 
 
 class StepFailed(Exception):
@@ -30,13 +31,19 @@ def say(message: str) -> None:
 
 @contextmanager
 def step(title: str) -> Iterator[None]:
-    """Announce a step, say every 20 seconds that it still runs, and say how long it took."""
+    """Announce a step, say every 20 seconds that it still runs, and say how long it took.
+
+    Of steps within steps only the innermost says that it runs.
+    """
     started = time.monotonic()
     finished = threading.Event()
+    nested: list[object] = _OF_THIS_THREAD.__dict__.setdefault("steps", [])
+    nested.append(finished)
 
     def heartbeat() -> None:
         while not finished.wait(HEARTBEAT_SECONDS):
-            say(f"{title} … {time.monotonic() - started:.0f} s")
+            if nested[-1] is finished:
+                say(f"{title} … {time.monotonic() - started:.0f} s")
 
     say(f"{title} …")
     threading.Thread(target=heartbeat, daemon=True).start()
@@ -44,6 +51,7 @@ def step(title: str) -> Iterator[None]:
         yield
     finally:
         finished.set()
+        nested.remove(finished)
     say(f"{title}: done in {time.monotonic() - started:.1f} s")
 
 
