@@ -83,13 +83,14 @@ def parse(kind: Kind, body: Mapping[str, Any]) -> Resource[Any, Any]:
         annotations=metadata.get("annotations") or {},
         owner_uids=frozenset(owner["uid"] for owner in metadata.get("ownerReferences") or ()),
         spec=kind.spec.model_validate(body.get("spec") or {}),
-        status=_status(kind, body.get("status") or {}),
+        status=status_of(kind, body),
         body=body,
     )
 
 
-def _status(kind: Kind, raw: Mapping[str, Any]) -> Status:
+def status_of(kind: Kind, body: Mapping[str, Any]) -> Status:
+    """Return the status of an object, also of one whose spec does not fit its type."""
     try:
-        return kind.status.model_validate(raw)
+        return kind.status.model_validate(body.get("status") or {})
     except ValueError:
         return kind.status()

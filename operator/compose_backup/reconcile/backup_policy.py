@@ -100,8 +100,12 @@ async def _catalog(
 
     Return them, or None, and whether a search is to be looked at again soon.
     """
+    searches = world.memory.searches
     if host is None or repository is None or not host.ready or not planning.wants_catalog(policy, repository):
+        searches.give_up(policy.uid)
         return None, False
+    if not searches.may_begin(host.uid, policy.uid, world.now()):
+        return None, True
     identity = labels.archive_identity(world.settings.cluster_name, policy.namespace, host.name)
     wanted = CatalogJob(policy=f"{policy.namespace}/{policy.name}", host=identity)
     try:
@@ -111,8 +115,14 @@ async def _catalog(
         search = catalog.Search(policy, host, repository, access, wanted)
         found = await catalog.search(world, world.hosts.at(address), search)
     except (Stalled, Unreachable):
+        searches.put_off(policy.uid, world.now())
         return None, True  # The host or the repository says so in its own status.
-    return (found.points, False) if isinstance(found, CatalogReport) else (None, True)
+    if isinstance(found, CatalogReport):
+        searches.give_up(policy.uid)
+        return found.points, False
+    if found is not None:
+        searches.put_off(policy.uid, world.now())
+    return None, True
 
 
 def _look_again(at: dt.datetime | None, now: dt.datetime, searching: bool) -> float | None:

@@ -5,6 +5,7 @@ Called by the passes over policies, restores and runs.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,12 @@ class Search:
         """Name of the container that searches for this owner."""
         return labels.agent_name("catalog", self.owner.uid)
 
+    @property
+    def question(self) -> str:
+        """What tells this search from an earlier one of its owner: a policy may have moved to another repository."""
+        asked = f"{self.repository.status.repository_id} {self.wanted.model_dump_json()}"
+        return hashlib.sha256(asked.encode()).hexdigest()[:32]
+
 
 async def search(world: World, docker: DockerHost, wanted: Search) -> CatalogReport | Failure | None:
     """Begin or continue a search: return what was found, why it failed, or None while it is at work.
@@ -46,6 +53,9 @@ async def search(world: World, docker: DockerHost, wanted: Search) -> CatalogRep
         await docker.start_agent(
             _container(world, wanted), Job(repository=wanted.access, catalog=wanted.wanted).framed()
         )
+        return None
+    if sighting.look.labels.get(labels.QUESTION) != wanted.question:
+        await docker.remove_agent(wanted.container)
         return None
     match sighting.state:
         case Working():
@@ -62,9 +72,10 @@ async def search(world: World, docker: DockerHost, wanted: Search) -> CatalogRep
 
 
 def _container(world: World, wanted: Search) -> AgentContainer:
+    marks = labels.agent_labels(agents.owner_of(wanted.owner), world.installation, "catalog")
     return agent_container(
         wanted.container,
-        labels.agent_labels(agents.owner_of(wanted.owner), world.installation, "catalog"),
+        {**marks, labels.QUESTION: wanted.question},
         (repository_mount(wanted.repository.spec.storage, read_only=True, may_create=False),),
         REPOSITORY_CAPABILITIES,
         wanted.host.spec.agent,

@@ -14,14 +14,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from compose_backup.api import reasons
+from compose_backup.api.backup_run import Failure
 from compose_backup.api.conditions import READY, RECONCILING, STALLED
 from compose_backup.api.kinds import BY_NAME, Kind
-from compose_backup.api.resources import Resource, parse
+from compose_backup.api.resources import Resource, parse, status_of
 from compose_backup.errors import ComposeBackupError, Stalled, Unreachable
-from compose_backup.planning.conditions import Claim, Standing, claims
+from compose_backup.planning.conditions import Claim, Standing, claims, ended
 from compose_backup.reconcile import archive_repository, backup_policy, backup_run, compose_host, restore_request
 from compose_backup.reconcile.commit import commit
-from compose_backup.reconcile.outcome import Outcome
+from compose_backup.reconcile.outcome import NOTHING, Outcome
 from compose_backup.reconcile.ports import Body
 from compose_backup.reconcile.queue import Key
 from compose_backup.reconcile.world import World
@@ -68,7 +69,7 @@ async def _pass(world: World, key: Key) -> None:
     kind = BY_NAME[key.kind]
     parsed = _parsed(kind, body)
     if isinstance(parsed, ValidationError):
-        resource, outcome = _invalid(kind, body, parsed)
+        resource, outcome = _invalid(kind, body, parsed, world.now())
     else:
         resource, outcome = parsed, await _reconciled(world, parsed)
     rest = await commit(world, resource, outcome)
@@ -91,13 +92,18 @@ async def _reconciled(world: World, resource: Resource[Any, Any]) -> Outcome:
 
 def _said(resource: Resource[Any, Any], error: ComposeBackupError, look_again_in: float | None) -> Outcome:
     """Keep the status, but say why the object waits: what has not ended is never failed by this."""
-    unready = claims(Standing("waiting", error.reason, error.message))
-    kept = tuple(
+    standing = Standing("waiting", error.reason, error.message)
+    return Outcome(resource.status.model_copy(update={"conditions": ()}), _restated(resource, standing), look_again_in)
+
+
+def _restated(resource: Resource[Any, Any], standing: Standing) -> tuple[Claim, ...]:
+    """Return how an object stands now, and what was said of it besides."""
+    kept = (
         Claim(condition.type, condition.status, condition.reason, condition.message)
         for condition in resource.status.conditions
         if condition.type not in (READY, RECONCILING, STALLED)
     )
-    return Outcome(resource.status.model_copy(update={"conditions": ()}), (*unready, *kept), look_again_in)
+    return (*claims(standing), *kept)
 
 
 def _parsed(kind: Kind, body: Body) -> Resource[Any, Any] | ValidationError:
@@ -107,8 +113,13 @@ def _parsed(kind: Kind, body: Body) -> Resource[Any, Any] | ValidationError:
         return error
 
 
-def _invalid(kind: Kind, body: Body, error: ValidationError) -> tuple[Resource[Any, Any], Outcome]:
-    """Say that a specification, which the API server has let through, does not fit its type."""
+def _invalid(
+    kind: Kind, body: Body, error: ValidationError, now: dt.datetime
+) -> tuple[Resource[Any, Any], Outcome]:
+    """Say that a specification, which the API server has let through, does not fit its type; nothing known is lost.
+
+    A run or restore ends by it, since its specification never changes; one that has ended stays as it is.
+    """
     bare = Resource(
         kind=kind,
         namespace=body["metadata"]["namespace"],
@@ -120,9 +131,16 @@ def _invalid(kind: Kind, body: Body, error: ValidationError) -> tuple[Resource[A
         annotations={},
         owner_uids=frozenset(),
         spec=kind.spec.model_construct(),
-        status=kind.status(),
+        status=status_of(kind, body),
         body=body,
     )
     wrong = "; ".join(f"spec.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:10])
-    standing = Standing("stalled", reasons.INVALID_SPEC, f"the specification is not valid: {wrong}")
-    return bare, Outcome(bare.status, claims(standing))
+    message = f"the specification is not valid: {wrong}"
+    status = bare.status.model_copy(update={"conditions": ()})
+    if "phase" not in kind.status.model_fields:
+        return bare, Outcome(status, _restated(bare, Standing("stalled", reasons.INVALID_SPEC, message)))
+    if bare.finished:
+        return bare, NOTHING
+    failure = Failure(reason=reasons.INVALID_SPEC, message=message[:4096])
+    status = status.model_copy(update={"phase": "Failed", "failure": failure, "completion_time": now})
+    return bare, Outcome(status, ended("Failed", failure, ""))

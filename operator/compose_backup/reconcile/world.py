@@ -12,11 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from compose_backup.api.job import RepositoryAccess
+from compose_backup.api.resources import Repository
 from compose_backup.planning.facts import HostAddress, Inventory
 from compose_backup.reconcile.ports import Cluster, DockerHosts
 from compose_backup.reconcile.queue import WorkQueue
 from compose_backup.reconcile.store import Store
 from compose_backup.settings import Settings
+
+SEARCH_PAUSE = dt.timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Pledge:
 
     address: HostAddress
     access: RepositoryAccess | None
+    repository: Repository | None = None
+    """As it was at the start: deleting the object only lets go of it, and a run goes on."""
 
 
 @dataclass
@@ -59,24 +64,57 @@ class Heard:
 
 
 @dataclass
+class Searches:
+    """The searches of policies for their restore points: one at a time on a host, and a pause after a failure.
+
+    A cluster that was built anew has them all search at once otherwise.
+    """
+
+    _at_work: dict[str, str] = field(default_factory=dict)
+    """UID of the policy by UID of the ComposeHost."""
+    _put_off: dict[str, dt.datetime] = field(default_factory=dict)
+
+    def may_begin(self, host: str, policy: str, now: dt.datetime) -> bool:
+        """Return whether a policy may search now, or go on with it; if so, others have to wait."""
+        if now < self._put_off.get(policy, now):
+            return False
+        return self._at_work.setdefault(host, policy) == policy
+
+    def give_up(self, policy: str) -> None:
+        """Forget the search of a policy: it is done, or not wanted any more."""
+        self._put_off.pop(policy, None)
+        self._at_work = {host: one for host, one in self._at_work.items() if one != policy}
+
+    def put_off(self, policy: str, now: dt.datetime) -> None:
+        """Let others search for a while, since this search has failed."""
+        self.give_up(policy)
+        self._put_off[policy] = now + SEARCH_PAUSE
+
+
+@dataclass
 class Memory:
     """Lost with the operator, and found again: nothing here decides anything by itself."""
 
     inventories: dict[str, SeenInventory] = field(default_factory=dict)
     """By UID of the ComposeHost."""
+    addresses: dict[str, HostAddress] = field(default_factory=dict)
+    """By UID of the ComposeHost: as it was last reached, or tried."""
     pledges: dict[str, Pledge] = field(default_factory=dict)
     """By UID of the run, restore, policy or repository that has a container on a host."""
     heard: dict[str, Heard] = field(default_factory=dict)
     """By container name."""
     probes: defaultdict[str, ProbeMemory] = field(default_factory=lambda: defaultdict(ProbeMemory))
     """By UID of the ArchiveRepository."""
+    searches: Searches = field(default_factory=Searches)
     admission: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     """By engine id: one run or restore at a time is checked against the others and let in."""
 
     def forget(self, uid: str) -> Pledge | None:
         """Forget what is known of an object, and return its pledge, if it had one."""
         self.probes.pop(uid, None)
+        self.searches.give_up(uid)
         self.inventories.pop(uid, None)
+        self.addresses.pop(uid, None)
         return self.pledges.pop(uid, None)
 
 
@@ -92,6 +130,10 @@ class World:
     store: Store = field(default_factory=Store)
     queue: WorkQueue = field(default_factory=WorkQueue)
     memory: Memory = field(default_factory=Memory)
+
+    def newest_address(self, pledge: Pledge) -> HostAddress:
+        """Return how the host of a pledge is reached now: an edited endpoint counts, also for what is at work."""
+        return self.memory.addresses.get(pledge.address.key, pledge.address)
 
     def now(self) -> dt.datetime:
         """Return the present time in UTC, in whole seconds as Kubernetes keeps it."""
