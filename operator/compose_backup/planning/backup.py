@@ -13,7 +13,7 @@ from compose_backup.api.conditions import READY
 from compose_backup.api.job import BackupReport, Report
 from compose_backup.api.resources import Host, Policy, Repository, Restore, Run
 from compose_backup.planning import humanize, schedule
-from compose_backup.planning.checks import Objection, first_objection
+from compose_backup.planning.checks import Objection, first_objection, if_absent
 from compose_backup.planning.facts import Inventory, Volume
 from compose_backup.planning.selection import selected
 
@@ -53,7 +53,8 @@ def policy_missing(facts: RunFacts) -> Objection | None:
     """Object to a run whose policy does not exist, or is another one of the same name."""
     policy, name = facts.policy, facts.run.spec.policy_ref.name
     if policy is None:
-        return Objection(reasons.POLICY_NOT_FOUND, f"BackupPolicy {name} does not exist in this namespace", "fail")
+        message = f"BackupPolicy {name} does not exist in this namespace; create another run once it is there"
+        return Objection(reasons.POLICY_NOT_FOUND, message, if_absent(facts.run, facts.now))
     owners = facts.run.owner_uids
     if owners and policy.uid not in owners:
         return Objection(
@@ -190,6 +191,7 @@ def engine_busy(
         f"{other.kind.name} {other.namespace}/{other.name}"
         for other in others
         if other.status.phase == "Running" and other.status.resolved and other.status.resolved.host.engine_id == engine
+        if getattr(other.status, "retry_at", None) is None  # between two attempts the engine is free for others
     ]
     sharing = [host, *(one for one in hosts if one.status.engine and one.status.engine.id == engine)]
     strictest = min(sharing, key=lambda one: one.spec.max_concurrent_runs)

@@ -5,11 +5,15 @@ Used by planning/backup.py, planning/restore.py and planning/repository.py.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
+
+from compose_backup.api.resources import Resource
 
 FactsT = TypeVar("FactsT")
+PATIENCE = dt.timedelta(seconds=15)
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,11 @@ class Objection:
     reason: str
     message: str
     then: Literal["wait", "fail", "skip"] = "wait"
+
+
+def if_absent(resource: Resource[Any, Any], now: dt.datetime) -> Literal["wait", "fail"]:
+    """Return what follows when what a one-shot object names is missing: applied with it, it may come a moment later."""
+    return "wait" if now - resource.created < PATIENCE else "fail"
 
 
 def first_objection(questions: Sequence[Callable[[FactsT], Objection | None]], facts: FactsT) -> Objection | None:

@@ -94,7 +94,7 @@ def plan(facts: PolicyFacts) -> PolicyPlan:
     status = status.model_copy(update=dict.fromkeys(skewed, facts.now))
     create, status = _next_run(facts, status)
     status = status.model_copy(update={"fresh_until": _fresh_until(facts, status)})
-    standing = _clock_fault(skewed) if skewed else _standing(facts)
+    standing = _clock_fault(skewed) if skewed else _standing(facts, status)
     return PolicyPlan(
         status=status,
         claims=_claims(facts, status, standing),
@@ -303,7 +303,7 @@ def _last_run_claim(facts: PolicyFacts, status: BackupPolicyStatus) -> Claim:
     return Claim(LAST_RUN_SUCCEEDED, truth, last.phase, message)  # type: ignore[arg-type]
 
 
-def _standing(facts: PolicyFacts) -> Standing:
+def _standing(facts: PolicyFacts, status: BackupPolicyStatus) -> Standing:
     spec = facts.policy.spec
     if facts.host is None:
         return Standing(
@@ -320,7 +320,14 @@ def _standing(facts: PolicyFacts) -> Standing:
         return Standing("stalled", reasons.WRONG_HOST, message)
     if spec.suspend:
         return Standing("good", reasons.SUSPENDED, "the schedule rests; runs on request go on")
-    return Standing("good", reasons.SCHEDULED, f"accepted and scheduled: {spec.schedule} in {spec.time_zone}")
+    message = f"accepted and scheduled: {spec.schedule} in {spec.time_zone}"
+    if facts.inventory is not None and not status.volumes and not spec.selector.allow_empty:
+        # No failure yet, since the project may come later; but nobody must wait for the night to see it.
+        message += (
+            f"; at the moment no volume on ComposeHost {spec.host_ref.name} matches spec.selector: compare it with "
+            "`docker volume ls`"
+        )
+    return Standing("good", reasons.SCHEDULED, message)
 
 
 def _to_forget(facts: PolicyFacts) -> tuple[Run, ...]:

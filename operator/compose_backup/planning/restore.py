@@ -13,7 +13,7 @@ from compose_backup.api.job import CatalogJob, CatalogReport
 from compose_backup.api.record import VolumeManifest
 from compose_backup.api.resources import Host, Policy, Repository, Restore, Run
 from compose_backup.api.restore_request import ResolvedRestore, ResolvedVolume, VolumeDefinition
-from compose_backup.planning import humanize, writers
+from compose_backup.planning import humanize, restore_source, writers
 from compose_backup.planning.backup import engine_busy
 from compose_backup.planning.checks import Objection, first_objection
 from compose_backup.planning.facts import Inventory
@@ -63,7 +63,8 @@ def expired(facts: RestoreFacts) -> Objection | None:
         return None
     return Objection(
         reasons.EXPIRED,
-        f"spec.startBefore {limit:%Y-%m-%dT%H:%M:%SZ} had passed before the restore could start",
+        f"spec.startBefore {limit:%Y-%m-%dT%H:%M:%SZ} had passed before the restore could start; nothing was touched; "
+        "create another request if it is still wanted",
         "skip",
     )
 
@@ -81,34 +82,17 @@ def waited_too_long(facts: RestoreFacts) -> Objection | None:
 
 
 def source_missing(facts: RestoreFacts) -> Objection | None:
-    """Object to a run, policy or repository that does not exist."""
-    source = facts.restore.spec.source
-    if source.run_ref and facts.source_run is None:
-        return Objection(
-            reasons.RUN_NOT_FOUND,
-            f"BackupRun {source.run_ref.name} does not exist in this namespace; its archive may still be there: see "
-            "`kubectl get bpol -o yaml`, status.restorePoints, and use policyRef with asOf",
-            "fail",
-        )
-    if source.run_ref and facts.source_run and not facts.source_run.finished:
-        return Objection(reasons.PENDING, f"BackupRun {source.run_ref.name} is not finished")
-    if source.run_ref and facts.source_run and facts.source_run.status.resolved is None:
-        return Objection(reasons.NO_GOOD_RUN, f"BackupRun {source.run_ref.name} ended before it had begun", "fail")
-    if source.policy_ref and facts.source_policy is None:
-        return Objection(
-            reasons.POLICY_NOT_FOUND,
-            f"BackupPolicy {source.policy_ref.name} does not exist in this namespace; apply it again, or use "
-            "repositoryRef",
-            "fail",
-        )
-    return None
+    """Object to a run or policy that does not exist, or to a run that cannot be restored."""
+    return restore_source.missing(facts.restore, facts.source_run, facts.source_policy, facts.now)
 
 
 def repository_not_ready(facts: RestoreFacts) -> Objection | None:
     """Object to a repository that is missing, on another host, or cannot be opened."""
     repository, host = facts.repository, facts.host
     if repository is None:
-        return Objection(reasons.REPOSITORY_NOT_FOUND, "the ArchiveRepository of the source does not exist; create it")
+        name = restore_source.repository_name(facts.restore, facts.source_run, facts.source_policy)
+        message = f"ArchiveRepository {name} does not exist in this namespace; create it"
+        return Objection(reasons.REPOSITORY_NOT_FOUND, message)
     if host is not None and repository.spec.host_ref.name != host.name:
         return Objection(
             reasons.WRONG_HOST,
@@ -127,9 +111,9 @@ def repository_not_ready(facts: RestoreFacts) -> Objection | None:
 def host_not_ready(facts: RestoreFacts) -> Objection | None:
     """Object to a host that is missing or does not answer."""
     if facts.host is None:
-        return Objection(
-            reasons.HOST_NOT_FOUND, "the ComposeHost to restore to does not exist in this namespace; create it"
-        )
+        name = restore_source.host_name(facts.restore, facts.source_run, facts.source_policy)
+        message = f"ComposeHost {name}, to which is restored, does not exist in this namespace; create it"
+        return Objection(reasons.HOST_NOT_FOUND, message)
     if facts.inventory is None or not facts.host.ready:
         return Objection(
             reasons.HOST_NOT_READY, f"ComposeHost {facts.host.name} is not ready: {facts.host.condition(READY)}"

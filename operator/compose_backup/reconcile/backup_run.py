@@ -103,9 +103,16 @@ async def _admit(world: World, run: Run) -> Outcome:
     async with admission:
         docker = world.hosts.at(await address_of(world, facts.host))
         inventory = await inventory_of(world, facts.host, docker, dt.timedelta())
-        verdict = planning.admit(replace(_facts(world, run), inventory=inventory))
+        facts = replace(_facts(world, run), inventory=inventory)
+        verdict = planning.admit(facts)
         if isinstance(verdict, Objection):
             return _objected(world, run, verdict)
+        assert facts.host and facts.repository
+        try:
+            # First of all: a run that counts as running without its Secret would hold the place of others.
+            await _pledged(world, run, facts.host, facts.repository)
+        except Stalled as error:
+            return _objected(world, run, Objection(error.reason, error.message))
         status = run.status.model_copy(update={"resolved": verdict, "phase": "Running", "start_time": world.now()})
         return await commit(world, run, _working(status, "the agent is being started", look_again_in=0))
 
@@ -142,17 +149,36 @@ async def _placed(world: World, run: Run) -> Placed | None:
     resolved = run.status.resolved
     assert resolved
     host = world.store.host(run.namespace, resolved.host.name)
-    repository = world.store.repository(run.namespace, resolved.repository.name)
-    if host is None or repository is None or host.uid != resolved.host.uid:
+    if host is None or host.uid != resolved.host.uid:
         return None
     if host.ready and host.status.engine and host.status.engine.id != resolved.host.engine_id:
         return None
     pledge = world.memory.pledges.get(run.uid)
     if pledge is None:
-        access = await repository_access(world, repository, resolved.repository.repository_id)
-        pledge = Pledge(await address_of(world, host), access)
-        world.memory.pledges[run.uid] = pledge
-    return Placed(world, run, host, repository, world.hosts.at(pledge.address), pledge)
+        repository = world.store.repository(run.namespace, resolved.repository.name)
+        if repository is None:
+            return None
+        pledge = await _pledged(world, run, host, repository)
+    assert pledge.repository
+    return Placed(world, run, host, pledge.repository, world.hosts.at(world.newest_address(pledge)), pledge)
+
+
+async def _pledged(world: World, run: Run, host: Host, repository: Repository) -> Pledge:
+    """Read what the run needs until it ends, and keep it in memory."""
+    access = await repository_access(world, repository, repository.status.repository_id)
+    pledge = Pledge(await address_of(world, host), access, repository)
+    world.memory.pledges[run.uid] = pledge
+    return pledge
+
+
+async def _readmitted(placed: Placed) -> Outcome:
+    """Ask for a place on the engine once more: during the pause between two attempts it was free for others."""
+    world, run = placed.world, placed.run
+    async with world.memory.admission[placed.host.status.engine.id if placed.host.status.engine else ""]:
+        if busy := planning.host_busy(replace(_facts(world, run), host=placed.host)):
+            return Outcome(run.status, unfinished(Standing("working", busy.reason, busy.message)), WAIT_SECONDS)
+        status = run.status.model_copy(update={"retry_at": None})
+        return await commit(world, run, _working(status, "the next attempt is being started", look_again_in=0))
 
 
 async def _next_attempt(placed: Placed) -> Outcome:
@@ -162,6 +188,8 @@ async def _next_attempt(placed: Placed) -> Outcome:
         return Outcome(look_again_in=(run.status.retry_at - now).total_seconds())
     if late := _deadline_passed(placed, dt.timedelta()):
         return _end(placed.world, run, run.status, "Failed", late)
+    if run.status.retry_at:
+        return await _readmitted(placed)
     attempt = run.status.attempts + 1
     status = run.status.model_copy(update={"attempts": attempt, "retry_at": None, "progress": None, "failure": None})
     try:
@@ -234,7 +262,7 @@ def _rebuilt(found: CatalogReport, died: Died) -> Report:
 def _attempt_ended(placed: Placed, status: BackupRunStatus, report: Report, log_tail: str) -> Outcome:
     """Store the report, then remove the container that it came from."""
     world, run = placed.world, placed.run
-    remove = agents.removal(world, placed.docker, placed.container)
+    remove = agents.removal(placed.world, placed.docker, placed.container)
     if report.failure:
         suspect(world, placed.repository, report.failure.reason)
     if (report.cancelled or report.failure) and (stop := _stop_wanted(world, run)):

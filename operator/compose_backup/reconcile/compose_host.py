@@ -31,6 +31,7 @@ async def reconcile(world: World, host: Host) -> Outcome:
     version = None
     try:
         address = await address_of(world, host)
+        world.memory.addresses[host.uid] = address
         version = address.version
         if _tried_in_vain(world, host, version):
             return Outcome(look_again_in=STALLED_LOOK_SECONDS)

@@ -161,7 +161,7 @@ async def _pledge(world: World, restore: Restore, host: Host, repository: Reposi
     pledge = world.memory.pledges.get(restore.uid)
     if pledge is None:
         access = await repository_access(world, repository, repository.status.repository_id)
-        pledge = Pledge(await address_of(world, host), access)
+        pledge = Pledge(await address_of(world, host), access, repository)
         world.memory.pledges[restore.uid] = pledge
     return pledge
 
@@ -170,13 +170,14 @@ async def _follow(world: World, restore: Restore) -> Outcome:
     """Start the agent, or look at it."""
     resolved = restore.status.resolved
     assert resolved
-    host, repository = _host(world, restore), _repository(world, restore)
+    pledge = world.memory.pledges.get(restore.uid)
+    host, repository = _host(world, restore), pledge.repository if pledge else _repository(world, restore)
     if host is None or repository is None or host.uid != resolved.host.uid:
         message = "its ComposeHost or ArchiveRepository was deleted during the restore; the targets may be incomplete"
         failure = Failure(reason=reasons.TARGET_INCOMPLETE, message=message)
         return _end(world, restore, "Failed", failure, partial(deletion.end_agents, world, restore.uid))
     pledge = await _pledge(world, restore, host, repository)
-    docker = world.hosts.at(pledge.address)
+    docker = world.hosts.at(world.newest_address(pledge))
     if restore.status.agent is None:
         return await _start_agent(world, restore, host, repository, docker, pledge)
     return await _look(world, restore, docker)
