@@ -73,7 +73,9 @@ def gallery(ward: Ward, ports: Ports, authority: Authority, ssh_way: SshWay, for
         secret("strange-keys", user="me", password="mine"),
         secret("changed-key", **{"ssh-privatekey": key, "known_hosts": ssh_way.wrong_known_hosts}),
         secret("unknown-key", **{"ssh-privatekey": key, "known_hosts": "elsewhere ssh-ed25519 AAAA\n"}),
-        secret("stranger", **{"ssh-privatekey": ssh_way.other_private_key.read_text(), "known_hosts": ssh_way.known_hosts}),
+        secret(
+            "stranger", **{"ssh-privatekey": ssh_way.other_private_key.read_text(), "known_hosts": ssh_way.known_hosts}
+        ),
         secret("garbled", **{"ssh-privatekey": "not a key", "known_hosts": ssh_way.known_hosts}),
         *(by_ssh(ward, ssh_way, name) for name in ("changed-key", "unknown-key", "stranger", "garbled")),
         by_tls(ward, "no-secret", ports.tls, "nobody"),

@@ -5,9 +5,11 @@ Run by pytest.
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
-from e2e.bad_input.ward import ONCE_A_YEAR, Ward, assert_failed, assert_says, document, row
+from e2e.bad_input.ward import ONCE_A_YEAR, Ward, assert_failed, assert_says, row
 from e2e.scene import ANNOTATIONS
 
 
@@ -67,11 +69,19 @@ SAID = [
     row("a path instead of a zone", "zone-path", "InvalidSpec", ["timeZone", "IANA"]),
     row("everything wrong at once", "all-wrong", "InvalidSpec", ["'a b c d e'", "'CEST'", "'9999999d'"]),
     row("a host that does not exist", "hostless", "HostNotFound", ["ComposeHost nobody does not exist", "create it"]),
-    row("a repository that is missing", "repositoryless", "RepositoryNotFound", ["ArchiveRepository later", "create it"]),
+    row(
+        "a repository that is missing", "repositoryless", "RepositoryNotFound", ["ArchiveRepository later", "create it"]
+    ),
     row("a repository on another host", "wrong-host", "WrongHost", ["on-other", "other", "here", "of its own"]),
 ]
 ENDED = [
-    row("nothing matches", "unmatched", "Failed", "NothingMatches", ["ComposeHost here", "docker volume ls", "allowEmpty"]),
+    row(
+        "nothing matches",
+        "unmatched",
+        "Failed",
+        "NothingMatches",
+        ["ComposeHost here", "docker volume ls", "allowEmpty"],
+    ),
     row("nothing matches, which is fine", "empty-allowed", "Skipped", "NothingMatches", ["allowEmpty allows"]),
     row("the repository is elsewhere", "wrong-host", "Failed", "WrongHost", ["on-other", "of its own"]),
     row("there is no such policy", "nobody", "Failed", "PolicyNotFound", ["BackupPolicy nobody", "does not exist"]),
@@ -181,17 +191,15 @@ def test_a_schedule_that_was_mended_makes_up_for_nothing(requested: Ward) -> Non
 
 def test_a_run_of_another_with_the_wanted_name_is_in_the_way_and_named(requested: Ward) -> None:
     scene = requested.scene
-    asked = scene.request_run("healthy", "to learn the name")["metadata"]["name"]
-    requested.ended("backuprun", asked)
-    scene.kubectl("delete", "backuprun", asked)
-    scene.apply(document("BackupRun", asked, {"policyRef": {"name": "words"}, "scheduledFor": "2026-01-01T00:00:00Z"}))
-    requested.ended("backuprun", scene.request_run("healthy", "another")["metadata"]["name"])
-    scene.kubectl("annotate", "--overwrite", "bpol", "healthy", f"{ANNOTATIONS}/run-requested=to learn the name")
+    uid = scene.get("backuppolicy", "healthy")["metadata"]["uid"]
+    name = f"healthy-r{hashlib.sha256(f'{uid}/in the way'.encode()).hexdigest()[:10]}"
+    scene.apply(requested.run("words", name))
+    scene.kubectl("annotate", "bpol", "healthy", f"{ANNOTATIONS}/run-requested=in the way")
     found = scene.wait_condition("backuppolicy", "healthy", "Ready", status="False", reason="NameTaken")
-    assert_says(found, "NameTaken", f"BackupRun {asked}", "delete it")
-    scene.kubectl("delete", "backuprun", asked)
+    assert_says(found, "NameTaken", f"BackupRun {name}", "delete it")
+    scene.kubectl("delete", "backuprun", name)
     scene.wait_ready("backuppolicy", "healthy")
-    assert requested.ended("backuprun", asked)["phase"] == "Succeeded"
+    assert requested.ended("backuprun", name)["phase"] == "Succeeded"
 
 
 def test_the_neighbour_still_runs(requested: Ward) -> None:

@@ -107,17 +107,29 @@ SAID = [
     row("a directory reached by two dots", "dotted", "NotPermitted", ["elsewhere", "ComposeHost here", "permit"]),
     row("a directory that only begins alike", "prefixed", "NotPermitted", ["-evil", "permit.hostPaths"]),
     row("a volume that does not exist", "no-volume", "VolumeNotFound", ["-archives does not exist", "misspelt"]),
-    row("none where none may be made", "never-made", "RepositoryAbsent", ["/empty: ", "whether the disk is mounted", "spec.create"]),
+    row(
+        "none where none may be made",
+        "never-made",
+        "RepositoryAbsent",
+        ["/empty: ", "whether the disk is mounted", "spec.create"],
+    ),
     row("a directory that is in use", "in-use", "RepositoryAbsent", ["letters.txt", "directory of its own"]),
     row("a file instead of a directory", "file", "RepositoryAbsent", ["/file: ", "a file lies at the path", "check"]),
-    row("a disk that is mounted read-only", "read-only", "RepositoryNotReady", ["/read-only: ", "cannot be written", "mount its disk writable"]),
+    row(
+        "a disk that is mounted read-only",
+        "read-only",
+        "RepositoryNotReady",
+        ["/read-only: ", "cannot be written", "mount its disk writable"],
+    ),
     row("a disk that is full at creation", "full", "DiskFull", ["/full: ", "no space left", "free space"]),
     row("a parent directory that is mistyped", "mistyped", "VolumeMountFailed", ["baclups", "does not exist"]),
     row("an agent image that does not exist", "imageless", "ImageUnavailable", [ABSENT_IMAGE, "spec.agent.image"]),
     row("a host that does not exist", "hostless", "HostNotFound", ["ComposeHost nobody", "create it"]),
     row("a host that is away", "host-away", "HostNotReady", ["ComposeHost elsewhere", "no such socket"]),
     row("a password that was changed by mistake", "rotated", "WrongPassword", ["correct the password"]),
-    row("a directory that vanished", "vanishing", "RepositoryVanished", ["/vanishing: ", "not there any more", "mount"]),
+    row(
+        "a directory that vanished", "vanishing", "RepositoryVanished", ["/vanishing: ", "not there any more", "mount"]
+    ),
 ]
 
 
