@@ -129,7 +129,8 @@ def repository_not_ready(facts: RunFacts) -> Objection | None:
         return Objection(
             reasons.WRONG_HOST,
             f"ArchiveRepository {name} lies on ComposeHost {repository.spec.host_ref.name}, but the policy's "
-            f"volumes are on {host}: a directory or volume can only be used on its own host; give {host} a repository of its own",
+            f"volumes are on {host}: a directory or volume can only be used on its own host; give {host} a repository "
+            "of its own",
             "fail",
         )
     if not repository.ready:

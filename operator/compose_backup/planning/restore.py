@@ -285,15 +285,15 @@ def volumes_in_use(facts: RestoreFacts) -> Objection | None:
 
 
 def host_changed(facts: RestoreFacts) -> Objection | None:
-    """Object to another engine under the name of the host: its volumes may have the same names, and are not the ones."""
+    """Object to another engine under the name of the host: volumes of the same names there are not the ones."""
     assert facts.restore.status.resolved
     host, chosen = facts.host, facts.restore.status.resolved.host
     if host is None or (host.uid == chosen.uid and host.status.engine and host.status.engine.id == chosen.engine_id):
         return None
     return Objection(
         reasons.HOST_NOT_FOUND,
-        f"ComposeHost {host.name} is another engine than when the request was resolved; nothing was written; make a new "
-        "RestoreRequest",
+        f"ComposeHost {host.name} is another engine than when the request was resolved; nothing was written; make a "
+        "new RestoreRequest",
         "fail",
     )
 

@@ -33,8 +33,8 @@ def after_death(status: RestoreRequestStatus, died: Died, now: dt.datetime) -> R
         targets = [volume.target for volume in status.resolved.volumes] if status.resolved else []
         failure = Failure(
             reason=reasons.TARGET_INCOMPLETE,
-            message=f"{died.failure.message}; {humanize.listed(targets)} may hold half-restored data: do not start services "
-            "onto it, restore again with existingData: Mirror",
+            message=f"{died.failure.message}; {humanize.listed(targets)} may hold half-restored data: do not start "
+            "services onto it, restore again with existingData: Mirror",
         )
     return finished(status.model_copy(update={"log_tail": died.log_tail or None}), "Failed", failure, now)
 

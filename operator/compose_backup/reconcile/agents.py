@@ -55,7 +55,7 @@ async def sight(world: World, docker: DockerHost, container: str) -> Sighting:
     return Sighting(look, state)
 
 
-def removal(world: World, docker: DockerHost, container: str) -> Action:
+def removal(docker: DockerHost, container: str) -> Action:
     """Return what removes a container once its report is stored. The sweep makes up for it when the host is away."""
 
     async def remove() -> None:

@@ -152,7 +152,7 @@ async def _start(probing: Probing) -> Outcome:
     try:
         await probing.docker.start_agent(container, Job(repository=access, probe=ProbeJob(create=create)).framed())
     except Stalled as error:
-        return await _ended(probing, Report(failure=_start_failure(probing, error, seen)))
+        return await _ended(probing, Report(failure=_start_failure(error, seen)))
     _memory(probing).at_work = True
     standing = Standing("working", reasons.PROGRESSING, "the repository is being opened")
     # What was wrong stays told while it is tried again.
@@ -161,7 +161,7 @@ async def _start(probing: Probing) -> Outcome:
     return Outcome(look_again_in=0.2) if keeps else _outcome(repository, standing, 0.2)
 
 
-def _start_failure(probing: Probing, error: Stalled, seen: str | None) -> Failure:
+def _start_failure(error: Stalled, seen: str | None) -> Failure:
     """Return why the probe did not start. A directory that was seen and is not there now has vanished."""
     if error.reason == reasons.VOLUME_MOUNT_FAILED and seen:
         return Failure(
@@ -184,7 +184,7 @@ async def _ended(probing: Probing, report: Report) -> Outcome:
     """Store what the probe found. The marker comes first: once known, a repository is never created again."""
     memory, world, repository = _memory(probing), probing.world, probing.repository
     memory.at_work = memory.suspected = False
-    remove = agents.removal(world, probing.docker, probing.container)
+    remove = agents.removal(probing.docker, probing.container)
     if report.failure or report.probe is None:
         memory.failures += 1
         pause = planning.retry_seconds(memory.failures)

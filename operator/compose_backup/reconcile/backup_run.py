@@ -77,12 +77,12 @@ async def reconcile(world: World, run: Run) -> Outcome:
     if run.status.resolved is None:
         return await _admit(world, run)
     if run.status.agent is None and (stop := _stop_wanted(world, run)):
-        return _end(world, run, run.status, "Cancelled", stop, partial(deletion.end_agents, world, run.uid))
+        return _end(world, run.status, "Cancelled", stop, partial(deletion.end_agents, world, run.uid))
     placed = await _placed(world, run)
     if placed is None:
         message = "its ComposeHost or ArchiveRepository was deleted, or is another engine, since the run was started"
         failure = Failure(reason=reasons.HOST_NOT_FOUND, message=message)
-        return _end(world, run, run.status, "Failed", failure, partial(deletion.end_agents, world, run.uid))
+        return _end(world, run.status, "Failed", failure, partial(deletion.end_agents, world, run.uid))
     if run.status.agent is None:
         return await _next_attempt(placed)
     return await _follow(placed)
@@ -91,7 +91,7 @@ async def reconcile(world: World, run: Run) -> Outcome:
 async def _admit(world: World, run: Run) -> Outcome:
     """Ask whether the run may start; pin what it is started with. Each engine lets in one run or restore at a time."""
     if stop := _stop_wanted(world, run):
-        return _end(world, run, run.status, "Cancelled", stop)
+        return _end(world, run.status, "Cancelled", stop)
     facts = _facts(world, run)
     if objection := planning.may_look(facts):
         return _objected(world, run, objection)
@@ -141,7 +141,7 @@ def _objected(world: World, run: Run, objection: Objection) -> Outcome:
         standing = Standing("working", objection.reason, objection.message)
         return Outcome(status, unfinished(standing), WAIT_SECONDS)
     failure = Failure(reason=objection.reason, message=objection.message)
-    return _end(world, run, run.status, "Skipped" if objection.then == "skip" else "Failed", failure)
+    return _end(world, run.status, "Skipped" if objection.then == "skip" else "Failed", failure)
 
 
 async def _placed(world: World, run: Run) -> Placed | None:
@@ -187,7 +187,7 @@ async def _next_attempt(placed: Placed) -> Outcome:
     if run.status.retry_at and now < run.status.retry_at:
         return Outcome(look_again_in=(run.status.retry_at - now).total_seconds())
     if late := _deadline_passed(placed, dt.timedelta()):
-        return _end(placed.world, run, run.status, "Failed", late)
+        return _end(placed.world, run.status, "Failed", late)
     if run.status.retry_at:
         return await _readmitted(placed)
     attempt = run.status.attempts + 1
@@ -226,7 +226,7 @@ async def _follow(placed: Placed) -> Outcome:
             )
         case NeverStarted():
             status = run.status.model_copy(update={"agent": None, "attempts": run.status.attempts - 1})
-            remove = agents.removal(placed.world, placed.docker, placed.container)
+            remove = agents.removal(placed.docker, placed.container)
             return _working(status, "the agent is being started anew", look_again_in=0, afterwards=remove)
         case Reported(report, log_tail):
             return _attempt_ended(placed, run.status, report, log_tail)
@@ -262,13 +262,13 @@ def _rebuilt(found: CatalogReport, died: Died) -> Report:
 def _attempt_ended(placed: Placed, status: BackupRunStatus, report: Report, log_tail: str) -> Outcome:
     """Store the report, then remove the container that it came from."""
     world, run = placed.world, placed.run
-    remove = agents.removal(placed.world, placed.docker, placed.container)
+    remove = agents.removal(placed.docker, placed.container)
     if report.failure:
         suspect(world, placed.repository, report.failure.reason)
     if (report.cancelled or report.failure) and (stop := _stop_wanted(world, run)):
-        return _end(world, run, status, "Cancelled", stop, remove)
+        return _end(world, status, "Cancelled", stop, remove)
     if report.failure and (late := _deadline_passed(placed, dt.timedelta())):
-        return _end(world, run, status, "Failed", late, remove)
+        return _end(world, status, "Failed", late, remove)
     after = planning.after_attempt(status, report, log_tail, world.now())
     if after.completion_time is None:
         assert after.retry_at and after.failure
@@ -280,7 +280,6 @@ def _attempt_ended(placed: Placed, status: BackupRunStatus, report: Report, log_
 
 def _end(
     world: World,
-    run: Run,
     status: BackupRunStatus,
     phase: str,
     failure: Failure,

@@ -225,12 +225,12 @@ async def _look(world: World, restore: Restore, docker: DockerHost) -> Outcome:
         case NeverStarted():
             status = restore.status.model_copy(update={"agent": None})
             again = _working(status, "the agent is being started anew", 0)
-            return replace(again, afterwards=agents.removal(world, docker, name))
+            return replace(again, afterwards=agents.removal(docker, name))
         case Reported(report, log_tail):
             after = restore_end.after_report(restore.status, report, log_tail, world.now())
         case Died() as died:
             after = restore_end.after_death(restore.status, died, world.now())
-    return _ended(after, agents.removal(world, docker, name))
+    return _ended(after, agents.removal(docker, name))
 
 
 def _objected(world: World, restore: Restore, objection: Objection) -> Outcome:

@@ -113,9 +113,7 @@ def _parsed(kind: Kind, body: Body) -> Resource[Any, Any] | ValidationError:
         return error
 
 
-def _invalid(
-    kind: Kind, body: Body, error: ValidationError, now: dt.datetime
-) -> tuple[Resource[Any, Any], Outcome]:
+def _invalid(kind: Kind, body: Body, error: ValidationError, now: dt.datetime) -> tuple[Resource[Any, Any], Outcome]:
     """Say that a specification, which the API server has let through, does not fit its type; nothing known is lost.
 
     A run or restore ends by it, since its specification never changes; one that has ended stays as it is.
