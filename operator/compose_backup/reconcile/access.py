@@ -6,6 +6,7 @@ Called by every pass that reaches a host.
 from __future__ import annotations
 
 import ipaddress
+import socket
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -17,6 +18,9 @@ from compose_backup.api.resources import Host, Repository
 from compose_backup.errors import Stalled
 from compose_backup.planning.facts import HostAddress, Secret
 from compose_backup.reconcile.world import World
+
+# As Debian's /etc/hosts has them.
+LOCAL_NAMES = frozenset({"localhost", "ip6-localhost", "ip6-loopback"})
 
 
 async def address_of(world: World, host: Host) -> HostAddress:
@@ -70,11 +74,23 @@ def is_local(endpoint: str) -> bool:
     parts = urlsplit(endpoint)
     if parts.scheme == "unix":
         return True
-    host = parts.hostname or ""
+    host = (parts.hostname or "").rstrip(".")
+    address = _address(host)
+    if address is None:
+        return host in LOCAL_NAMES or host.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address written so, as the resolver takes it too: `127.1`, `0x7f000001`, `::ffff:127.0.0.1`."""
     try:
-        return ipaddress.ip_address(host).is_loopback or ipaddress.ip_address(host).is_unspecified
+        found = ipaddress.ip_address(host)
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(host))
+        except OSError:
+            return None
+    return (found.ipv4_mapped or found) if isinstance(found, ipaddress.IPv6Address) else found
 
 
 def _password(secret: Secret, reference: PasswordReference, namespace: str) -> SecretStr:

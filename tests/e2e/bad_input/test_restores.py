@@ -65,7 +65,7 @@ def requests(ward: Ward, record_id: str) -> list[Document]:
     nightly, new = ward.full("nightly"), ward.full("new")
     return [
         request("onto-data", NIGHTLY),
-        request("no-snapshot", {**main, "snapshotId": "0123456789"}, target=here),
+        request("no-snapshot", {**main, "snapshotId": "0123456789ab"}, target=here),
         request("of-a-record", {**main, "snapshotId": record_id}, target=here),
         request("include-nothing", NIGHTLY, include=["etc/passwd"], existingData=overwrite),
         request("include-outside", NIGHTLY, include=["../healthy/file.txt"], existingData=overwrite),
@@ -88,7 +88,7 @@ def requests(ward: Ward, record_id: str) -> list[Document]:
 ENDED = [
     row("data is there already", "onto-data", "TargetNotEmpty", ["-nightly holds data", "`file.txt`", "Overwrite"]),
     row(
-        "no snapshot has this id", "no-snapshot", "SnapshotNotFound", ["0123456789", "names no snapshot", "restic snap"]
+        "no snapshot has this id", "no-snapshot", "SnapshotNotFound", ["0123456789ab", "names no snapshot", "restic snap"]
     ),
     row("the snapshot is a record", "of-a-record", "SnapshotNotFound", ["is no volume", "/volumes"]),
     row("an include matches nothing", "include-nothing", "IncludeMatchesNothing", ["`etc/passwd`", "volume's root"]),
