@@ -70,6 +70,18 @@ def judge(look: AgentLook | None) -> AgentState:
     return Died(_death(look), touched, tail)
 
 
+def has_its_job(look: AgentLook | None) -> bool | None:
+    """Return whether a container that was found by its name has got its job, None while that is not known yet.
+
+    An operator that is killed while it starts a container leaves it without: its stdin ends, and so does the agent.
+    """
+    if look is None or look.state == "created":
+        return False
+    if look.events:
+        return True
+    return None if look.alive else look.exit_code != NO_JOB_EXIT_CODE
+
+
 def _vanished() -> Failure:
     return Failure(
         reason=reasons.AGENT_LOST,

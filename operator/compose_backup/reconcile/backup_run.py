@@ -25,8 +25,8 @@ from compose_backup.api.job import BackupJob, BackupReport, CatalogJob, CatalogR
 from compose_backup.api.kinds import BACKUP_POLICY
 from compose_backup.api.resources import Host, Repository, Run
 from compose_backup.errors import Stalled
+from compose_backup.planning import agent_state, humanize, labels
 from compose_backup.planning import backup as planning
-from compose_backup.planning import humanize, labels
 from compose_backup.planning.agent_container import (
     BACKUP_CAPABILITIES,
     agent_container,
@@ -206,8 +206,12 @@ async def _next_attempt(placed: Placed) -> Outcome:
 async def _found_container(placed: Placed, attempt: int, status: BackupRunStatus) -> Outcome:
     """Go on with a container that is there already: started by us before a crash, or left from the attempt before."""
     look = await placed.docker.look_at_agent(placed.container)
-    if look and look.labels.get(labels.ATTEMPT) == str(attempt) and look.state != "created":
-        return _working(_with_agent(placed, status, look.container_id), f"attempt {attempt} is at work")
+    if look and look.labels.get(labels.ATTEMPT) == str(attempt):
+        has_its_job = agent_state.has_its_job(look)
+        if has_its_job is None:
+            return Outcome(look_again_in=agents.POLL_SECONDS)
+        if has_its_job:
+            return _working(_with_agent(placed, status, look.container_id), f"attempt {attempt} is at work")
     await placed.docker.remove_agent(placed.container)
     return Outcome(look_again_in=0)
 

@@ -23,7 +23,7 @@ from compose_backup.api.job import CatalogReport, Job, RestoreJob
 from compose_backup.api.resources import Host, Repository, Restore
 from compose_backup.api.restore_request import RestoreRequestStatus
 from compose_backup.errors import Stalled
-from compose_backup.planning import labels, restore_end
+from compose_backup.planning import agent_state, labels, restore_end
 from compose_backup.planning import restore as planning
 from compose_backup.planning.agent_container import (
     RESTORE_CAPABILITIES,
@@ -198,7 +198,10 @@ async def _start_agent(
         return _end(world, restore, "Failed", Failure(reason=error.reason, message=error.message))
     if container_id is None:  # started by us before a crash: whether it got its job is seen by looking
         look = await docker.look_at_agent(container.name)
-        if look is None or look.state == "created":
+        has_its_job = agent_state.has_its_job(look)
+        if has_its_job is None:
+            return Outcome(look_again_in=agents.POLL_SECONDS)
+        if look is None or not has_its_job:
             await docker.remove_agent(container.name)
             return Outcome(look_again_in=0)
         container_id = look.container_id

@@ -10,7 +10,7 @@ import pytest
 from compose_backup.api import reasons
 from compose_backup.api.backup_run import Progress
 from compose_backup.api.job import Event, Report
-from compose_backup.planning.agent_state import Died, NeverStarted, Reported, Working, judge
+from compose_backup.planning.agent_state import Died, NeverStarted, Reported, Working, has_its_job, judge
 from compose_backup.planning.facts import AgentLook
 
 NOW = dt.datetime(2026, 10, 13, 2, 0, tzinfo=dt.UTC)
@@ -61,3 +61,19 @@ def test_deaths(look: AgentLook | None, reason: str, touched: bool) -> None:
     seen = judge(look)
     assert isinstance(seen, Died)
     assert (seen.failure.reason, seen.failure.retryable, seen.target_touched) == (reason, True, touched)
+
+
+@pytest.mark.parametrize(
+    ("look", "has"),
+    [
+        pytest.param(None, False, id="gone"),
+        pytest.param(replace(BASELINE, state="created", events=()), False, id="never started"),
+        pytest.param(replace(BASELINE, events=()), None, id="silent so far"),
+        pytest.param(BASELINE, True, id="at work"),
+        pytest.param(DEAD, True, id="dead at work"),
+        pytest.param(replace(DEAD, events=(), exit_code=2), False, id="ended for want of a job"),
+        pytest.param(replace(DEAD, events=(), exit_code=137), True, id="killed, who knows when"),
+    ],
+)
+def test_whether_a_found_container_has_its_job(look: AgentLook | None, has: bool | None) -> None:
+    assert has_its_job(look) is has
