@@ -13,8 +13,10 @@ import pytest
 
 from e2e.operator_process import OperatorProcess
 from e2e.scene import Scene
+from e2e.stage import Stage
 from realparts.cluster import Cluster
 from realparts.engine import Engine
+from realparts.ground import Ground
 from realparts.images import Images
 
 
@@ -43,3 +45,33 @@ def scene(cluster: Cluster, engine: Engine, operator: OperatorProcess, tmp_path:
     scene = Scene(cluster, engine, operator, namespace, tmp_path)
     yield scene
     scene.close()
+
+
+@pytest.fixture(scope="module")
+def shared_scene(
+    cluster: Cluster, prepared: Ground, session_operator: OperatorProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scene]:
+    """A namespace that the tests of a module share, with a directory."""
+    namespace = f"e2e-{uuid.uuid4().hex[:8]}"
+    cluster.kubectl("create", "namespace", namespace)
+    scene = Scene(cluster, prepared.engine, session_operator, namespace, tmp_path_factory.mktemp("repositories"))
+    yield scene
+    scene.close()
+    Stage(scene, prepared.small_image, prepared.restic).forget_repositories()
+
+
+@pytest.fixture
+def stage(shared_scene: Scene, operator: OperatorProcess, prepared: Ground) -> Iterator[Stage]:
+    """The host and the repository of a module, and whatever a test puts beside them; that goes with the test."""
+    stage = Stage(shared_scene, prepared.small_image, prepared.restic)
+    yield stage
+    stage.clear()
+
+
+@pytest.fixture
+def own_stage(scene: Scene, prepared: Ground) -> Iterator[Stage]:
+    """A stage that a test has to itself, its namespace included."""
+    stage = Stage(scene, prepared.small_image, prepared.restic)
+    yield stage
+    stage.clear()
+    stage.forget_repositories()

@@ -59,6 +59,11 @@ class OperatorProcess:
         return processes.pid_of(NAME, self.state)
 
     @property
+    def is_healthy(self) -> bool:
+        """Say whether it would be left alive by Kubernetes."""
+        return self._is_ready()
+
+    @property
     def log_file(self) -> Path:
         """Be where it logs; every restart goes on at the end."""
         return self.state / f"{NAME}.log"
