@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import uuid
@@ -81,25 +82,37 @@ class Stage:
     def close(self) -> None:
         """Stop what was started and remove what was made."""
         self.operator.stop()
-        ours = self.engine.docker("ps", "--all", "--quiet", "--filter", f"label={labels.INSTALLATION}={self._uid()}")
-        self.engine.docker("rm", "--force", "--volumes", *ours.split(), check=False)
+        listed = self.engine.docker("ps", "--all", "--format", "{{.Image}} {{.ID}}").splitlines()
+        ours = [line.split()[1] for line in listed if line.split()[0] == self.image]
+        self.engine.docker("rm", "--force", "--volumes", *ours, check=False)
         self.remove_volumes(*self._volumes)
         self.engine.docker("image", "rm", self.image, check=False)
         self.cluster.stop()
         shutil.rmtree(self.state)
 
-    def _uid(self) -> str:
-        namespace = ("get", "namespace", installed.NAMESPACE, "--output", "jsonpath={.metadata.uid}")
-        return self.cluster.kubectl(*namespace)
-
 
 @contextmanager
 def opened() -> Iterator[Stage]:
-    """Give a stage whose operator does not run yet."""
+    """Give a stage whose operator does not run yet. What asks this process to end lets it clean up first."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     basis = ground.engine_with_images(STATE)
     state = Path(tempfile.mkdtemp(prefix="compose-backup-benchmark-"))
     cluster = ControlPlane.start(state / "cluster")
-    installed.install(cluster)
+    try:
+        installed.install(cluster)
+        stage = _stage(state, cluster, basis)
+    except BaseException:
+        cluster.stop()
+        raise
+    try:
+        stage.api.create_core("Namespace", objects.namespace())
+        stage.api.create_core("Secret", objects.secret())
+        yield stage
+    finally:
+        stage.close()
+
+
+def _stage(state: Path, cluster: ControlPlane, basis: ground.Ground) -> Stage:
     prefix = f"bench-{uuid.uuid4().hex[:8]}"
     # A name of our own: somebody who builds meanwhile would give the two sides of a comparison different images.
     image = f"compose-backup-agent:{prefix}"
@@ -113,10 +126,4 @@ def opened() -> Iterator[Stage]:
         "PYTHONPATH": str(ground.REPOSITORY / "operator"),
     }
     operator = OperatorProcess(state / "operator", sys.executable, environment)
-    stage = Stage(state, cluster, basis.engine, Api(cluster.kubeconfig, state), prefix, image, operator)
-    try:
-        stage.api.create_core("Namespace", objects.namespace())
-        stage.api.create_core("Secret", objects.secret())
-        yield stage
-    finally:
-        stage.close()
+    return Stage(state, cluster, basis.engine, Api(cluster.kubeconfig, state), prefix, image, operator)
