@@ -246,6 +246,25 @@ def admit(facts: RunFacts) -> ResolvedRun | Objection:
     )
 
 
+def deleted(resolved: ResolvedRun, host: Host | None) -> Failure:
+    """Return why a run ends whose host, or whose repository while the operator was down, was deleted."""
+    what = f"ArchiveRepository {resolved.repository.name}" if host else f"ComposeHost {resolved.host.name}"
+    reason = reasons.REPOSITORY_NOT_FOUND if host else reasons.HOST_NOT_FOUND
+    message = f"{what} was deleted while the run was active; apply it again, then create another run"
+    return Failure(reason=reason, message=message)
+
+
+def moved(resolved: ResolvedRun, host: Host) -> Failure | None:
+    """Return why a run ends whose host was made anew or leads to another engine: its agent is not there."""
+    if host.uid != resolved.host.uid:
+        what = f"ComposeHost {host.name} was deleted and made anew while the run was active"
+    elif host.ready and host.status.engine and host.status.engine.id != resolved.host.engine_id:
+        what = f"ComposeHost {host.name} leads to another Docker Engine than when the run was started"
+    else:
+        return None
+    return Failure(reason=reasons.HOST_NOT_FOUND, message=f"{what}; create another run")
+
+
 def slot_of(run: Run) -> dt.datetime:
     """Return the time that the snapshots of a run carry."""
     return run.spec.scheduled_for or run.created

@@ -79,10 +79,8 @@ async def reconcile(world: World, run: Run) -> Outcome:
     if run.status.agent is None and (stop := _stop_wanted(world, run)):
         return _end(world, run.status, "Cancelled", stop, partial(deletion.end_agents, world, run.uid))
     placed = await _placed(world, run)
-    if placed is None:
-        message = "its ComposeHost or ArchiveRepository was deleted, or is another engine, since the run was started"
-        failure = Failure(reason=reasons.HOST_NOT_FOUND, message=message)
-        return _end(world, run.status, "Failed", failure, partial(deletion.end_agents, world, run.uid))
+    if isinstance(placed, Failure):
+        return _end(world, run.status, "Failed", placed, partial(deletion.end_agents, world, run.uid))
     if run.status.agent is None:
         return await _next_attempt(placed)
     return await _follow(placed)
@@ -144,20 +142,18 @@ def _objected(world: World, run: Run, objection: Objection) -> Outcome:
     return _end(world, run.status, "Skipped" if objection.then == "skip" else "Failed", failure)
 
 
-async def _placed(world: World, run: Run) -> Placed | None:
+async def _placed(world: World, run: Run) -> Placed | Failure:
     """Return where a resolved run works, by what it was started with; its credentials are kept until it ends."""
     resolved = run.status.resolved
     assert resolved
     host = world.store.host(run.namespace, resolved.host.name)
-    if host is None or host.uid != resolved.host.uid:
-        return None
-    if host.ready and host.status.engine and host.status.engine.id != resolved.host.engine_id:
-        return None
     pledge = world.memory.pledges.get(run.uid)
+    repository = pledge.repository if pledge else world.store.repository(run.namespace, resolved.repository.name)
+    if host is None or repository is None:
+        return planning.deleted(resolved, host)
+    if moved := planning.moved(resolved, host):
+        return moved
     if pledge is None:
-        repository = world.store.repository(run.namespace, resolved.repository.name)
-        if repository is None:
-            return None
         pledge = await _pledged(world, run, host, repository)
     assert pledge.repository
     return Placed(world, run, host, pledge.repository, world.hosts.at(world.newest_address(pledge)), pledge)

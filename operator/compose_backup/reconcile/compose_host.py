@@ -13,7 +13,7 @@ from compose_backup.api.resources import Host
 from compose_backup.errors import Stalled, Unreachable
 from compose_backup.planning import host as planning
 from compose_backup.planning.conditions import Standing, claims
-from compose_backup.planning.facts import Inventory
+from compose_backup.planning.facts import HostAddress, Inventory
 from compose_backup.reconcile.access import address_of
 from compose_backup.reconcile.outcome import Outcome
 from compose_backup.reconcile.ports import DockerHost
@@ -31,12 +31,12 @@ async def reconcile(world: World, host: Host) -> Outcome:
     version = None
     try:
         address = await address_of(world, host)
-        world.memory.addresses[host.uid] = address
         version = address.version
         if _tried_in_vain(world, host, version):
             return Outcome(look_again_in=STALLED_LOOK_SECONDS)
         docker = world.hosts.at(address)
         status = status.model_copy(update={"engine": await docker.look(), "credentials_version": version})
+        _remember(world, host, address, status)
         status = _summarised(world, host, status, await inventory_of(world, host, docker, LIST_INTERVAL))
     except Stalled as error:
         status = status.model_copy(update={"credentials_version": version})
@@ -64,6 +64,13 @@ def repository_volumes(world: World, host: Host) -> frozenset[str]:
         for repository in world.store.repositories_on(host.namespace, host.name)
         if repository.spec.storage.volume
     )
+
+
+def _remember(world: World, host: Host, address: HostAddress, status: ComposeHostStatus) -> None:
+    """Let what is at work on the host be reached by this address, unless it leads to another engine than before."""
+    before = host.status.engine
+    if status.engine and (before is None or before.id == status.engine.id):
+        world.memory.addresses[host.uid] = address
 
 
 def _tried_in_vain(world: World, host: Host, version: str) -> bool:

@@ -23,7 +23,7 @@ from compose_backup.api.job import CatalogReport, Job, RestoreJob
 from compose_backup.api.resources import Host, Repository, Restore
 from compose_backup.api.restore_request import RestoreRequestStatus
 from compose_backup.errors import Stalled
-from compose_backup.planning import agent_state, labels, restore_end
+from compose_backup.planning import agent_state, humanize, labels, restore_end
 from compose_backup.planning import restore as planning
 from compose_backup.planning.agent_container import (
     RESTORE_CAPABILITIES,
@@ -173,7 +173,12 @@ async def _follow(world: World, restore: Restore) -> Outcome:
     pledge = world.memory.pledges.get(restore.uid)
     host, repository = _host(world, restore), pledge.repository if pledge else _repository(world, restore)
     if host is None or repository is None or host.uid != resolved.host.uid:
-        message = "its ComposeHost or ArchiveRepository was deleted during the restore; the targets may be incomplete"
+        targets = humanize.listed([volume.target for volume in resolved.volumes])
+        what = f"ComposeHost {resolved.host.name}" if repository else f"ArchiveRepository {resolved.repository.name}"
+        message = (
+            f"{what} was deleted during the restore; {targets} may hold half-restored data: do not start services onto "
+            "it, apply the object again and restore again with existingData: Mirror"
+        )
         failure = Failure(reason=reasons.TARGET_INCOMPLETE, message=message)
         return _end(world, restore, "Failed", failure, partial(deletion.end_agents, world, restore.uid))
     pledge = await _pledge(world, restore, host, repository)

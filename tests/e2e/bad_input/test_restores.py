@@ -24,8 +24,9 @@ NIGHTLY = {"policyRef": {"name": "nightly"}}
 @pytest.fixture(scope="module")
 def gallery(ward: Ward, restic: Path) -> Ward:
     """A good run, a failed one, one that never began, and all bad requests."""
-    for key in ("nightly", "ignored", "busy", "archives"):
+    for key in ("nightly", "ignored", "busy"):
         ward.volume(key)
+    ward.volume("archives", "")
     ward.scene.apply(
         ward.host("other"),
         ward.repository("on-volume", storage={"volume": {"name": ward.full("archives")}}),
@@ -87,9 +88,7 @@ def requests(ward: Ward, record_id: str) -> list[Document]:
 
 ENDED = [
     row("data is there already", "onto-data", "TargetNotEmpty", ["-nightly holds data", "`file.txt`", "Overwrite"]),
-    row(
-        "no snapshot has this id", "no-snapshot", "SnapshotNotFound", ["0123456789ab", "names no snapshot", "restic snap"]
-    ),
+    row("no snapshot has this id", "no-snapshot", "SnapshotNotFound", ["0123456789ab", "names no snapshot", "restic"]),
     row("the snapshot is a record", "of-a-record", "SnapshotNotFound", ["is no volume", "/volumes"]),
     row("an include matches nothing", "include-nothing", "IncludeMatchesNothing", ["`etc/passwd`", "volume's root"]),
     row(
@@ -109,7 +108,9 @@ ENDED = [
     row("no such host was archived", "no-identity", "NoGoodRun", ["cluster/elsewhere/here", "restic snapshots"]),
     row("the run holds other volumes", "other-volume", "VolumeNotInSource", ["-healthy", "it holds", "-nightly"]),
     row("the repository is elsewhere", "wrong-host", "WrongHost", ["ArchiveRepository main", "other", "own host"]),
-    row("the target holds archives", "onto-archives", "NotPermitted", ["-archives", "repository"]),
+    row(
+        "the target holds archives", "onto-archives", "InvalidSpec", ["-archives, which holds a repository", "another"]
+    ),
 ]
 WAITING = [
     row("a host that is missing", "no-host", "HostNotFound", ["ComposeHost nobody", "create it"]),
@@ -142,7 +143,7 @@ def held(gallery: Ward, prepared: Ground) -> Iterator[Ward]:
     docker = gallery.scene.engine.docker
     docker("run", "--detach", "--name", name, "--volume", f"{name}:/data", prepared.small_image, "sleep", "3600")
     busy = {"policyRef": {"name": "busy"}}
-    gallery.scene.apply(request("impatient", busy, existingData="Mirror", deadlineSeconds=8))
+    gallery.scene.apply(request("impatient", busy, existingData="Mirror", deadlineSeconds=25))
     gallery.scene.wait_condition("rr", "impatient", "Ready", status="Unknown", reason="VolumeInUse")
     gallery.scene.apply(request("first", busy, existingData="Mirror"))
     yield gallery
