@@ -26,6 +26,7 @@ def gallery(ward: Ward) -> Ward:
         secret("line-end", password=f"{PASSWORD}\n"),
         secret("rotated"),
         ward.host("imageless", agent=agent(ward) | {"image": ABSENT_IMAGE}),
+        ward.host("unpulled", agent=agent(ward) | {"image": ABSENT_IMAGE, "imagePullPolicy": "IfNotPresent"}),
         ward.host("elsewhere", endpoint="unix:///run/no/docker.sock"),
         *(ward.repository(name, **spec) for name, spec in specs(ward).items()),
     )
@@ -79,6 +80,7 @@ def specs(ward: Ward) -> dict[str, dict[str, object]]:
         "full": {},
         "mistyped": {"storage": at(str(ward.directory / "baclups" / "main"))},
         "imageless": {"hostRef": {"name": "imageless"}},
+        "unpulled": {"hostRef": {"name": "unpulled"}},
         "hostless": {"hostRef": {"name": "nobody"}},
         "host-away": {"hostRef": {"name": "elsewhere"}},
         "rotated": password("rotated"),
@@ -124,6 +126,7 @@ SAID = [
     row("a disk that is full at creation", "full", "DiskFull", ["/full: ", "no space left", "free space"]),
     row("a parent directory that is mistyped", "mistyped", "VolumeMountFailed", ["baclups", "does not exist"]),
     row("an agent image that does not exist", "imageless", "ImageUnavailable", [ABSENT_IMAGE, "spec.agent.image"]),
+    row("an agent image that cannot be pulled", "unpulled", "ImageUnavailable", [ABSENT_IMAGE, "registry", "load"]),
     row("a host that does not exist", "hostless", "HostNotFound", ["ComposeHost nobody", "create it"]),
     row("a host that is away", "host-away", "HostNotReady", ["ComposeHost elsewhere", "no such socket"]),
     row("a password that was changed by mistake", "rotated", "WrongPassword", ["correct the password"]),
