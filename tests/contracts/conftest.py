@@ -1,10 +1,11 @@
-"""The two sides of a cluster for the contract suite: what people do to it, and what the operator sees through the port.
+"""The settings of the contract suites: a cluster from both of its sides, and a bench with real restic.
 
 Run by pytest.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest_asyncio
 
 from compose_backup.gateways import cluster as gateway
 from contracts.cluster_setting import Kubectl, Setting
+from contracts.restic_bench import Bench, restic_program
 from fakes.cluster import FakeCluster
 from realparts import installed
 from realparts.cluster import Cluster as RealCluster
@@ -43,3 +45,27 @@ def setting(request: pytest.FixtureRequest) -> Setting:
         return Setting(fake, fake)
     real: Setting = request.getfixturevalue("real_setting")
     return real
+
+
+@pytest.fixture(scope="session")
+def program() -> str:
+    """The real restic."""
+    return restic_program()
+
+
+@pytest.fixture(scope="session")
+def template(program: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new repository, made once by the agent; tests copy it."""
+    bench = Bench(tmp_path_factory.mktemp("template"), program)
+    report = bench.probe(create=True)
+    assert report.probe is not None and report.probe.created
+    return bench.repository
+
+
+@pytest.fixture
+def bench(program: str, template: Path, tmp_path: Path) -> Bench:
+    """A repository and volumes of its own for each test."""
+    bench = Bench(tmp_path / "bench", program)
+    shutil.rmtree(bench.repository)
+    shutil.copytree(template, bench.repository)
+    return bench

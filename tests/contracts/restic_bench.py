@@ -189,3 +189,8 @@ def without_capabilities(directory: Path, program: str, capabilities: str) -> st
     script.write_text(f'#!/bin/sh\nexec setpriv --bounding-set={capabilities} "{program}" "$@"\n')
     script.chmod(0o755)
     return str(script)
+
+
+def reason_of(report: Report) -> str | None:
+    """Return why a job failed, None where it did not."""
+    return report.failure.reason if report.failure else None
