@@ -49,6 +49,11 @@ class Resource(Generic[SpecT, StatusT]):
         )
 
     @property
+    def seen(self) -> bool:
+        """Whether the operator has looked at the object at all."""
+        return self.status.observed_generation >= 0
+
+    @property
     def finished(self) -> bool:
         """Whether a run or restore has reached a phase that it never leaves."""
         return getattr(self.status, "phase", None) in TERMINAL_PHASES

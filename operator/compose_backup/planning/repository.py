@@ -15,6 +15,7 @@ from compose_backup.api.backup_run import Failure
 from compose_backup.api.resources import Host, Repository
 from compose_backup.planning.checks import Objection
 from compose_backup.planning.conditions import Standing
+from compose_backup.planning.labels import marker_name
 
 PROBE_INTERVAL = dt.timedelta(hours=1)
 FIRST_RETRY_SECONDS = 30.0
@@ -131,4 +132,8 @@ def retry_seconds(failures: int) -> float:
 def standing_of(spec: ArchiveRepositorySpec, failure: Failure) -> Standing:
     """Return how a repository stands whose probe failed, with its place, of which the agent knows only its own path."""
     stalled = failure.reason in STALLING_REASONS
-    return Standing("stalled" if stalled else "waiting", failure.reason, f"{location(spec)}: {failure.message}")
+    message = f"{location(spec)}: {failure.message}"
+    if failure.reason == reasons.REPOSITORY_VANISHED:
+        marker = marker_name(place(spec.storage))
+        message += f"; to begin anew on purpose, remove Docker volume {marker} and make this object anew"
+    return Standing("stalled" if stalled else "waiting", failure.reason, message)

@@ -22,11 +22,13 @@ from compose_backup.reconcile.world import World
 # As Debian's /etc/hosts has them.
 LOCAL_NAMES = frozenset({"localhost", "ip6-localhost", "ip6-loopback"})
 
+NEEDED_KEYS = {"ssh": ("ssh-privatekey", "known_hosts"), "tcp": ("tls.crt", "tls.key", "ca.crt")}
+
 
 async def address_of(world: World, host: Host) -> HostAddress:
     """Return how to reach a host.
 
-    Raises Stalled when the endpoint is not allowed, or the Secret is missing.
+    Raises Stalled when the endpoint is not allowed, or the Secret or one of its keys is missing.
     """
     endpoint = host.spec.endpoint
     if is_local(endpoint) and not world.settings.allow_local_endpoints:
@@ -37,8 +39,22 @@ async def address_of(world: World, host: Host) -> HostAddress:
         )
     reference = host.spec.credentials_secret_ref
     secret = await required_secret(world, host.namespace, reference.name) if reference else None
+    if reference and secret:
+        _require_keys(host, reference.name, secret)
     version = f"{host.generation}.{secret.version if secret else '-'}"
     return HostAddress(host.uid, host.name, endpoint, version, secret.data if secret else {})
+
+
+def _require_keys(host: Host, name: str, secret: Secret) -> None:
+    """Raise Stalled when the Secret lacks what the way to the host needs, before anything is opened."""
+    scheme = urlsplit(host.spec.endpoint).scheme
+    missing = [key for key in NEEDED_KEYS.get(scheme, ()) if not secret.data.get(key, b"").strip()]
+    if missing:
+        message = (
+            f"Secret {host.namespace}/{name} of ComposeHost {host.name} has no key {' and no key '.join(missing)}, or "
+            f"nothing in it; {scheme}:// needs it: add it"
+        )
+        raise Stalled(reasons.SECRET_KEY_MISSING, message)
 
 
 async def repository_access(world: World, repository: Repository, expected_id: str | None) -> RepositoryAccess:

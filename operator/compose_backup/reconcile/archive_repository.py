@@ -24,7 +24,7 @@ from compose_backup.planning.agent_container import (
     repository_mount,
 )
 from compose_backup.planning.agent_state import Died, NeverStarted, Reported, Working
-from compose_backup.planning.conditions import Standing, claims
+from compose_backup.planning.conditions import Standing, State, claims
 from compose_backup.planning.facts import AgentLook, Volume
 from compose_backup.reconcile import agents
 from compose_backup.reconcile.access import address_of, repository_access, required_secret
@@ -65,7 +65,8 @@ async def reconcile(world: World, repository: Repository) -> Outcome:
         return _outcome(repository, Standing("stalled", objection.reason, objection.message), None)
     if not host.ready:
         message = f"ComposeHost {host.name} is not ready: {host.condition(READY)}"
-        return _outcome(repository, Standing("waiting", reasons.HOST_NOT_READY, message), WAIT_SECONDS)
+        state: State = "waiting" if host.seen else "working"  # what was just applied together is no fault
+        return _outcome(repository, Standing(state, reasons.HOST_NOT_READY, message), WAIT_SECONDS)
     try:
         return await _pass(await _gather(world, repository, host))
     except Stalled as error:
