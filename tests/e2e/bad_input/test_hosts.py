@@ -109,7 +109,7 @@ def by_tls(ward: Ward, name: str, port: int, credentials: str) -> Document:
 
 SAID = [
     row("a Secret that does not exist", "no-secret", "SecretNotFound", ["/nobody does not exist", "create it"]),
-    row("a Secret with other keys", "strange-keys", "SecretKeyMissing", ["strange-keys", "tls.crt", "add it"]),
+    row("a Secret with other keys", "strange-keys", "SecretKeyMissing", ["/strange-keys", "no key tls.crt", "add it"]),
     row("an authority that did not sign", "foreign-ca", "CertificateRefused", ["foreign-ca", "ca.crt", "authority"]),
     row("a certificate that is none", "no-certificate", "CertificateRefused", ["no PEM certificate", "replace"]),
     row("a host key that is unknown", "unknown-key", "HostKeyUnknown", ["no key of this host", "ssh-keyscan"]),
