@@ -18,7 +18,7 @@ from compose_backup.api.job import REPOSITORY_ROOT, VOLUMES_ROOT
 from compose_backup.api.kinds import ARCHIVE_REPOSITORY, BACKUP_POLICY, BACKUP_RUN
 from compose_backup.gateways.agent_request import MAX_PROCESSES
 from compose_backup.planning.agent_container import BACKUP_CAPABILITIES, memory_bytes
-from figures import Figure, main, ratio_of
+from figures import Figure, main, median_of, ratio_of
 from stage import Stage, opened
 
 PAIRS = 6
@@ -46,8 +46,8 @@ def measure() -> Sequence[Figure]:
     return (
         ratio_of("archive_seconds_operator_to_bare_restic", ours, theirs, MUST),
         Figure("archive_data", size, "GB"),
-        Figure("archive_seconds_operator", sorted(ours)[PAIRS // 2], "s"),
-        Figure("archive_seconds_bare_restic", sorted(theirs)[PAIRS // 2], "s"),
+        median_of("archive_seconds_operator", ours, "s"),
+        median_of("archive_seconds_bare_restic", theirs, "s"),
     )
 
 

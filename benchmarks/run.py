@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -34,6 +35,8 @@ def main(words: list[str]) -> int:
     measured: list[figures.Figure] = []
     failed = False
     for name in wanted.scripts or SCRIPTS:
+        # Others at work make times longer, ratios wilder: whoever reads a figure should know.
+        print(f"# {name}: load average {os.getloadavg()[0]:.1f}", flush=True)
         try:
             found = SCRIPTS[name]()
         except (StepFailed, RuntimeError, TimeoutError, LookupError) as error:
