@@ -57,7 +57,6 @@ def shared_scene(
     scene = Scene(cluster, prepared.engine, session_operator, namespace, tmp_path_factory.mktemp("repositories"))
     yield scene
     scene.close()
-    Stage(scene, prepared.small_image, prepared.restic).forget_repositories()
 
 
 @pytest.fixture
@@ -74,4 +73,3 @@ def own_stage(scene: Scene, prepared: Ground) -> Iterator[Stage]:
     stage = Stage(scene, prepared.small_image, prepared.restic)
     yield stage
     stage.clear()
-    stage.forget_repositories()

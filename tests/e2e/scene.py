@@ -117,11 +117,21 @@ class Scene:
         documents = [document for document in yaml.safe_load_all((EXAMPLES / path).read_text()) if document]
         return [self._adapted(document) for document in documents if document["kind"] != "Namespace"]
 
+    def markers(self) -> list[str]:
+        """Return the volumes that remember the repositories below the directory."""
+        key = f"{ANNOTATIONS}/repository-location"
+        shown = f'{{{{.Name}}}} {{{{.Label "{key}"}}}}'
+        listed = self.engine.docker("volume", "ls", "--filter", f"label={key}", "--format", shown).splitlines()
+        pairs = (line.split(maxsplit=1) for line in listed)
+        return [name for name, place in pairs if place.startswith(f"path:{self.directory}/")]
+
     def close(self) -> None:
         """Remove the namespace, then the projects: runs are cancelled before their volumes go."""
         self.cluster.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--wait=false")
         for project in self.projects:
             project.remove()
+        for marker in self.markers():  # they outlive everything else on purpose
+            self.engine.docker("volume", "rm", marker, check=False)
 
     def _moved(self, document: Mapping[str, Any]) -> Document:
         return {**document, "metadata": {**document["metadata"], "namespace": self.namespace}}

@@ -80,8 +80,8 @@ class Stage:
 
     @property
     def host(self) -> Document:
-        """The host."""
-        return composehost("srv1", local_host(self.scene.engine, [self.scene.directory]))
+        """The host. Runs wait for each other for better reasons than their number."""
+        return composehost("srv1", local_host(self.scene.engine, [self.scene.directory]) | {"maxConcurrentRuns": 4})
 
     @property
     def place(self) -> tuple[Document, ...]:
@@ -177,19 +177,6 @@ class Stage:
         """Run restic, which knows nothing of the project, on the repository."""
         command: list[str | Path] = [self.restic, "--repo", self.repository, "--no-cache", *arguments]
         return subprocess.check_output(command, env=os.environ | {"RESTIC_PASSWORD": PASSWORD}).decode()
-
-    def markers(self) -> list[str]:
-        """Return the volumes that remember the repositories below the directory of the scene."""
-        key = f"{LABELS}/repository-location"
-        shown = f'{{{{.Name}}}} {{{{.Label "{key}"}}}}'
-        listed = self.scene.engine.docker("volume", "ls", "--filter", f"label={key}", "--format", shown).splitlines()
-        pairs = (line.split(maxsplit=1) for line in listed)
-        return [name for name, place in pairs if place.startswith(f"path:{self.scene.directory}/")]
-
-    def forget_repositories(self) -> None:
-        """Remove the markers: they outlive everything else on purpose."""
-        for marker in self.markers():
-            self.scene.engine.docker("volume", "rm", marker, check=False)
 
     def clear(self) -> None:
         """End what a test has left, so that the next one can use its names; host and repository stay."""

@@ -67,7 +67,7 @@ def test_a_vanished_repository_is_never_made_anew(own_stage: Stage) -> None:
     # A person who wants a new one says so by removing the marker.
     shutil.rmtree(own_stage.repository)
     scene.kubectl("delete", "archiverepository", "main")
-    (marker,) = own_stage.markers()
+    (marker,) = scene.markers()
     scene.engine.docker("volume", "rm", marker)
     scene.apply(repository(own_stage.repository))
     made = scene.wait_ready("archiverepository", "main")
