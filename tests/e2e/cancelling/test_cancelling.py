@@ -64,3 +64,15 @@ def test_what_was_deleted_while_the_operator_was_down_ends_at_its_start(stage: S
     assert agent.state == "running"
     stage.scene.operator.start()
     gone_in_order(stage, agent)
+
+
+def test_a_namespace_that_went_while_the_operator_was_down_is_swept_by_way_of_a_neighbour(
+    stage: Stage, own_stage: Stage
+) -> None:
+    stage.declare()  # without a ComposeHost that is left, nobody would know of the engine any more
+    _, agent = at_work(own_stage)
+    own_stage.scene.operator.kill()
+    own_stage.scene.cluster.kubectl("delete", "namespace", own_stage.scene.namespace, "--timeout=60s")
+    assert agent.state != ""
+    own_stage.scene.operator.start()
+    gone_in_order(own_stage, agent)
