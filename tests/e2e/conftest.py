@@ -12,22 +12,23 @@ from pathlib import Path
 import pytest
 
 from e2e.operator_process import OperatorProcess
-from e2e.scene import Scene
+from e2e.scene import Scene, markers
 from e2e.stage import Stage
 from realparts.cluster import Cluster
 from realparts.engine import Engine
 from realparts.ground import Ground
-from realparts.images import Images
 
 
 @pytest.fixture(scope="session")
 def session_operator(
-    cluster: Cluster, images: Images, tmp_path_factory: pytest.TempPathFactory
+    cluster: Cluster, prepared: Ground, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OperatorProcess]:
     """The one operator of the cluster: it looks after every namespace, so that there is never a second one."""
-    operator = OperatorProcess(cluster, tmp_path_factory.mktemp("operator"), images.agent)
+    operator = OperatorProcess(cluster, tmp_path_factory.mktemp("operator"), prepared.images.agent)
     yield operator
     operator.stop()
+    for marker in markers(prepared.engine, tmp_path_factory.getbasetemp()):  # nobody makes them anew now
+        prepared.engine.docker("volume", "rm", marker, check=False)
 
 
 @pytest.fixture

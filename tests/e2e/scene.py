@@ -118,20 +118,14 @@ class Scene:
         return [self._adapted(document) for document in documents if document["kind"] != "Namespace"]
 
     def markers(self) -> list[str]:
-        """Return the volumes that remember the repositories below the directory."""
-        key = f"{ANNOTATIONS}/repository-location"
-        shown = f'{{{{.Name}}}} {{{{.Label "{key}"}}}}'
-        listed = self.engine.docker("volume", "ls", "--filter", f"label={key}", "--format", shown).splitlines()
-        pairs = (line.split(maxsplit=1) for line in listed)
-        return [name for name, place in pairs if place.startswith(f"path:{self.directory}/")]
+        """Return the volumes that remember the repositories of the scene."""
+        return markers(self.engine, self.directory)
 
     def close(self) -> None:
         """Remove the namespace, then the projects: runs are cancelled before their volumes go."""
         self.cluster.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--wait=false")
         for project in self.projects:
             project.remove()
-        for marker in self.markers():  # they outlive everything else on purpose
-            self.engine.docker("volume", "rm", marker, check=False)
 
     def _moved(self, document: Mapping[str, Any]) -> Document:
         return {**document, "metadata": {**document["metadata"], "namespace": self.namespace}}
@@ -147,6 +141,15 @@ class Scene:
             case "BackupPolicy" if spec.get("selector", {}).get("projects"):
                 return {**document, "spec": {**spec, "selector": {**spec["selector"], "projects": [self.namespace]}}}
         return document
+
+
+def markers(engine: Engine, directory: Path) -> list[str]:
+    """Return the volumes that remember repositories below a directory: they outlive everything else on purpose."""
+    key = f"{ANNOTATIONS}/repository-location"
+    shown = f'{{{{.Name}}}} {{{{.Label "{key}"}}}}'
+    listed = engine.docker("volume", "ls", "--filter", f"label={key}", "--format", shown).splitlines()
+    pairs = (line.split(maxsplit=1) for line in listed)
+    return [name for name, place in pairs if place.startswith(f"path:{directory}/")]
 
 
 def local_host(engine: Engine, host_paths: Iterable[Path]) -> Document:
