@@ -142,12 +142,14 @@ def held(gallery: Ward, prepared: Ground) -> Iterator[Ward]:
     name = gallery.full("busy")
     docker = gallery.scene.engine.docker
     docker("run", "--detach", "--name", name, "--volume", f"{name}:/data", prepared.small_image, "sleep", "3600")
-    busy = {"policyRef": {"name": "busy"}}
-    gallery.scene.apply(request("impatient", busy, existingData="Mirror", deadlineSeconds=25))
-    gallery.scene.wait_condition("rr", "impatient", "Ready", status="Unknown", reason="VolumeInUse")
-    gallery.scene.apply(request("first", busy, existingData="Mirror"))
-    yield gallery
-    docker("rm", "--force", name, check=False)
+    try:
+        busy = {"policyRef": {"name": "busy"}}
+        gallery.scene.apply(request("impatient", busy, existingData="Mirror", deadlineSeconds=25))
+        gallery.scene.wait_condition("rr", "impatient", "Ready", status="Unknown", reason="VolumeInUse")
+        gallery.scene.apply(request("first", busy, existingData="Mirror"))
+        yield gallery
+    finally:
+        docker("rm", "--force", name, check=False)
 
 
 def test_a_restore_waits_for_services_up_to_its_deadline(held: Ward) -> None:
