@@ -3,6 +3,8 @@ PYTHON3 ?= python3
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)/tests
 TESTS ?= tests
+# End-to-end tests mostly wait, so more of them run at a time than there are cores. An existing cluster is one for all.
+WORKERS ?= $(if $(filter true,$(USE_EXISTING_CLUSTER)),,--numprocesses=4 --dist=loadfile)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test sandbox-up sandbox-down check generate test-unit sabotage bench
@@ -14,8 +16,7 @@ demo: .venv/ready ## the whole story on this machine: a backup, a damage, a rest
 	@$(PYTHON) -m demo
 
 test: .venv/ready ## every test, the end-to-end ones against real parts; TESTS=tests/crds runs some
-	@$(PYTHON) -m realparts prepare
-	@$(PYTHON) -m pytest --durations=15 $(TESTS)
+	@$(PYTHON) -m realparts on-ground $(PYTHON) -m pytest $(WORKERS) --durations=15 $(TESTS)
 
 sandbox-up: .venv/ready ## a control plane, an engine and the operator from its image, left running
 	@$(PYTHON) -m realparts up
@@ -44,8 +45,7 @@ sabotage: .venv/ready ## break each guarded rule in a scratch copy and see its t
 	@$(PYTHON) -m sabotage
 
 bench: .venv/ready ## the figures, each with what it must be
-	@$(PYTHON) -m realparts prepare
-	@$(PYTHON) benchmarks/run.py
+	@$(PYTHON) -m realparts on-ground $(PYTHON) benchmarks/run.py
 
 # Made anew when the list of packages changes.
 .venv/ready: pyproject.toml

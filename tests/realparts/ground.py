@@ -1,6 +1,6 @@
 """Everything expensive, prepared side by side: the control plane's programs take minutes, an engine and images as well.
 
-Called by sandbox.py, the fixtures of tests/conftest.py, and __main__.py for `make test`.
+Called by sandbox.py, the fixtures of tests/conftest.py, and __main__.py for `make test` and `make bench`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,14 +39,16 @@ def state_directory() -> Path:
     return Path(os.environ.get("SANDBOX") or REPOSITORY / ".sandbox").absolute()
 
 
-def prepare(state: Path) -> None:
-    """Have in caches and engine what tests need, so that no test waits for it. Nothing is left running."""
+@contextmanager
+def prepared(state: Path) -> Iterator[Ground]:
+    """Have in caches and engine what tests need, so that no test waits for it, and lend the engine.
 
-    def make_images() -> None:
-        with lent(state):
-            pass
-
-    side_by_side(binaries.find_kubectl if existing_cluster.is_wanted() else binaries.find, make_images)
+    Tests run in several processes that share it: none of them may be the one that stops it.
+    """
+    with ExitStack() as stack:
+        find = binaries.find_kubectl if existing_cluster.is_wanted() else binaries.find
+        _, ground = side_by_side(find, lambda: stack.enter_context(lent(state)))
+        yield ground
 
 
 @contextmanager
