@@ -48,11 +48,13 @@ def median_of(name: str, values: Sequence[float], unit: str, must: float | None 
     return Figure(name, statistics.median(values), unit, must, spread)
 
 
-def ratio_of(name: str, ours: Sequence[float], theirs: Sequence[float], must: float | None = None) -> Figure:
-    """Return the ratio of two medians; the ratio of each pair stands in the remark."""
+def ratio_of(
+    name: str, ours: Sequence[float], theirs: Sequence[float], must: float | None = None, kind: str = ""
+) -> Figure:
+    """Return the ratio of two medians; the kind of the pairs and the ratio of each stand in the remark."""
     pairs = " ".join(f"{mine / other:.3f}" for mine, other in zip(ours, theirs, strict=True))
     ratio = statistics.median(ours) / statistics.median(theirs)
-    return Figure(name, ratio, "ratio", must, f"of the medians of {len(ours)} pairs; each pair: {pairs}")
+    return Figure(name, ratio, "ratio", must, f"of the medians of {len(ours)} {kind} pairs; each pair: {pairs}")
 
 
 def show(figures: Sequence[Figure]) -> None:

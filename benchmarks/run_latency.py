@@ -19,7 +19,7 @@ from api import has_ended
 from compose_backup.api.kinds import ARCHIVE_REPOSITORY, BACKUP_RUN
 from figures import Figure, main, median_of
 from mixed_data import write_little
-from restic_starts import ResticStarts, boot_time, watched
+from restic_watch import ResticWatch, boot_time, watched
 from stage import Stage, opened
 
 RUNS = 10
@@ -40,7 +40,7 @@ class Timed:
 
 def measure() -> Sequence[Figure]:
     """Make one run after the other and return the medians. The first one is not counted: it warms up."""
-    with opened() as stage, watched() as starts:
+    with opened() as stage, watched() as watch:
         stage.operator.start()
         volumes = [stage.volume(f"data{number}") for number in range(VOLUMES)]
         for number, volume in enumerate(volumes):
@@ -48,7 +48,7 @@ def measure() -> Sequence[Figure]:
         stage.declare_host()
         repository_volume = stage.declare_repository("main")
         stage.declare_policy("nightly", "main", *volumes)
-        timed = [_timed(stage, starts, f"run-{number}") for number in range(RUNS + 1)][1:]
+        timed = [_timed(stage, watch, f"run-{number}") for number in range(RUNS + 1)][1:]
         archived_at = _archived_at(stage, repository_volume)
     return (
         median_of("run_created_to_restic_started", [one.archiving for one in timed], "s", START_MUST_SECONDS),
@@ -62,7 +62,7 @@ def measure() -> Sequence[Figure]:
     )
 
 
-def _timed(stage: Stage, starts: ResticStarts, name: str) -> Timed:
+def _timed(stage: Stage, watch: ResticWatch, name: str) -> Timed:
     """Make a run, wait for its end, and until the repository was looked at again: that would disturb the next one."""
     created = boot_time()
     uid = stage.api.create(BACKUP_RUN, objects.run(name, "nightly"))["metadata"]["uid"]
@@ -72,7 +72,7 @@ def _timed(stage: Stage, starts: ResticStarts, name: str) -> Timed:
         raise RuntimeError(f"the run did not succeed: {json.dumps(body['status'])}")
     completed = body["status"]["completionTime"]
     stage.api.wait(ARCHIVE_REPOSITORY, objects.NAMESPACE, "main", lambda one: _probed(one) >= completed)
-    first, archiving = starts.of_run(uid)
+    first, archiving = watch.of_run(uid)
     return Timed(uid, first.at - created, archiving.at - created, ended_at)
 
 
