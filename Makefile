@@ -39,7 +39,7 @@ generate: .venv/ready ## write again what is generated from the types
 	@$(PYTHON) -m compose_backup.api.docgen docs/reference
 
 test-unit: .venv/ready ## the tests that need no real part, in less than half a minute
-	@$(PYTHON) -m pytest --quiet tests/unit
+	@$(PYTHON) -m pytest --quiet --numprocesses=2 tests/unit
 
 sabotage: .venv/ready ## break each guarded rule in a scratch copy and see its test turn red
 	@$(PYTHON) -m sabotage
