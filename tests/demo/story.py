@@ -37,6 +37,8 @@ class Story:
     def tell(self) -> None:
         """Tell the whole story. Raises StoryBroken when a part does not hold."""
         self.forget()
+        if ARCHIVES.exists():
+            raise StoryBroken(f"{ARCHIVES} exists and was not made by the demo of this sandbox: move it away")
         before = self._a_project_with_data()
         self._declare()
         self._back_up()
@@ -48,9 +50,7 @@ class Story:
         self.narrator.show(f"{KUBECTL} get events --sort-by=.metadata.creationTimestamp")
 
     def forget(self) -> None:
-        """Remove what an earlier demo left. A directory of archives that is not the demo's own is never touched."""
-        if ARCHIVES.exists() and not self._mark.exists():
-            raise StoryBroken(f"{ARCHIVES} exists and was not made by the demo of this sandbox: move it away")
+        """Remove what an earlier demo of this sandbox left, and nothing of anybody else."""
         if not self._mark.exists():
             return
         narrator = self.narrator
