@@ -5,7 +5,6 @@ Called by the tests through the fixture `scene` of conftest.py.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from e2e import objects
 from e2e.compose_project import ComposeProject
 from e2e.operator_process import OperatorProcess
 from realparts.cluster import Cluster
@@ -50,12 +50,11 @@ class Scene:
 
     def get(self, kind: str, name: str) -> Document:
         """Return an object as it is now."""
-        found: Document = json.loads(self.kubectl("get", kind, name, "--output", "json"))
-        return found
+        return objects.read(self.cluster.kubeconfig, self.namespace, kind, name)
 
     def all_of(self, kind: str) -> list[Document]:
         """Return all objects of a kind, the oldest first."""
-        found = json.loads(self.kubectl("get", kind, "--output", "json"))["items"]
+        found = objects.read_all(self.cluster.kubeconfig, self.namespace, kind)
         return sorted(found, key=lambda item: str(item["metadata"]["creationTimestamp"]))
 
     def request_run(self, policy: str, value: str) -> Document:
