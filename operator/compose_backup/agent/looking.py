@@ -1,4 +1,4 @@
-"""What a look through the Docker socket gives, and what the agent asks of an engine; nothing of docker is imported.
+"""What a look through the Docker socket gives, and what the agent asks of an engine; docker is not imported here.
 
 Implemented by agent/quiesce.py and by fakes. Used by agent/backup.py.
 """
@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from compose_backup.api.backup_policy import Hook
+from compose_backup.api.journal import RestartPolicy
 from compose_backup.planning.facts import Inventory
 
 
@@ -21,11 +23,37 @@ class Look:
     """Container id → id of the image that it was made from."""
 
 
+@dataclass(frozen=True)
+class Executed:
+    """What became of a command in a container. `exit_code` is None when it did not end in time."""
+
+    exit_code: int | None
+    output: str
+
+
 class Engine(Protocol):
     """A Docker Engine, as far as the agent uses it."""
 
-    def look(self, names: Sequence[str]) -> Look:
-        """List volumes and containers, and inspect the containers that use these volumes."""
+    def look(self, names: Sequence[str], containers: Sequence[str] = ()) -> Look:
+        """List volumes and containers, and inspect those that use these volumes, and these by id."""
 
     def digest(self, image_id: str) -> str:
         """Return the repository digest of an image, or its id where it has none."""
+
+    def stop(self, container: str, timeout_seconds: int | None) -> None:
+        """Stop a container and return once it is down. None: its own grace period. Down already: no error."""
+
+    def start(self, container: str) -> None:
+        """Start a container; one that runs is no error. Raise AgentFailed (ServiceNotResumed) with the engine's words."""
+
+    def pause(self, container: str) -> None:
+        """Freeze a container. Raise AgentFailed (ServiceNotStopped) when it cannot be."""
+
+    def unpause(self, container: str) -> None:
+        """Let it go on; one that is not paused is no error."""
+
+    def set_restart_policy(self, container: str, policy: RestartPolicy) -> None:
+        """Change what Docker does when the container (id or name) ends."""
+
+    def execute(self, container: str, hook: Hook) -> Executed:
+        """Run a command in a container and wait for its end, at most hook.timeout_seconds."""

@@ -46,12 +46,68 @@ class Selector(Model):
     backup."""
 
 
+Method = Literal["Stop", "Pause", "None"]
+HookPhase = Literal["pre", "post"]
+
+
+class ServiceQuiesce(Model):
+    """What is done with one service, whatever the method of the others."""
+
+    project: Line
+    """Compose project of the service."""
+    service: Line
+    """Name of the service in the Compose file; all its replicas are meant. It need not use a selected volume."""
+    method: Method = "Stop"
+    """`Stop`, `Pause`, or `None`: it goes on, and the volumes that it writes to are a live copy."""
+
+
 class Quiesce(Model):
     """What is done with the services that write to a volume while it is read."""
 
-    method: Literal["None"] | None = None
-    """`None` asks for a live copy: files may belong to different moments. Unset: a run fails when a service that writes
-    is running."""
+    method: Method = "Stop"
+    """`Stop` stops them, `Pause` freezes them (a crash-consistent copy), `None` asks for a live copy: files may belong
+    to different moments. Default: `Stop`."""
+    stop_timeout_seconds: Annotated[int, Field(ge=1, le=3600)] | None = None
+    """Seconds that a service has to stop before it is killed. Default: what its Compose file says
+    (`stop_grace_period`), else 10."""
+    max_seconds: Annotated[int, Field(ge=1, le=86400)] = 600
+    """The longest that services may be down, in seconds. After that they are started first, and what was not archived
+    is `Failed` with reason `WindowExceeded`. Default: 600."""
+    services: Annotated[
+        tuple[ServiceQuiesce, ...],
+        Field(
+            max_length=64,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["project", "service"]},
+        ),
+    ] = ()
+    """Services that are treated differently, or that are quiesced although they use no selected volume."""
+
+
+class Hook(Model):
+    """A command that is run in a container of a service, which must be running."""
+
+    project: Line
+    """Compose project of the service."""
+    service: Line
+    """Name of the service in the Compose file; of several replicas the first one takes the command."""
+    command: Annotated[tuple[Annotated[str, Field(max_length=1024)], ...], Field(min_length=1, max_length=64)]
+    """The command and its arguments; no shell is involved. Example: `["sh", "-c", "redis-cli save"]`."""
+    user: Line | None = None
+    """User in the container, by name or number. Default: the container's own."""
+    timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    """Seconds after which the command counts as failed. Default: 60."""
+    on_error: Literal["Fail", "Continue"] = "Fail"
+    """Whether a command that fails ends the attempt before anything is stopped (`Fail`) or is only told (`Continue`).
+    Of `post` hooks, `Fail` makes the run `PartiallyFailed`."""
+
+
+class Hooks(Model):
+    """Commands around the time that services are quiesced. `ComposeHost.spec.permit.hooks` must allow them."""
+
+    pre: Annotated[tuple[Hook, ...], Field(max_length=16)] = ()
+    """Commands before the first service is quiesced, in this order."""
+    post: Annotated[tuple[Hook, ...], Field(max_length=16)] = ()
+    """Commands after the last service is back, in this order: always, also when the run failed or was cancelled."""
 
 
 class Retry(Model):
@@ -118,6 +174,8 @@ class BackupPolicySpec(Model):
     `*.log`, `/cache`."""
     quiesce: Quiesce = Quiesce()
     """What is done with the services that write to a volume while it is read."""
+    hooks: Hooks = Hooks()
+    """Commands before services are quiesced and after they are back."""
     objectives: Objectives = Objectives()
     """What the backups are measured against."""
     history: History = History()
@@ -149,7 +207,7 @@ class RestorePoint(Model):
     volumes: int
     """Number of volumes in it."""
     consistency: Short
-    """`Stopped` or `Live`: the weakest of its volumes."""
+    """`Stopped`, `Frozen` or `Live`: the weakest of its volumes."""
     record: Line
     """Snapshot id of the record."""
 

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from compose_backup.api.backup_policy import MAX_VOLUMES, Retry
+from compose_backup.api.backup_policy import MAX_VOLUMES, HookPhase, Hooks, Method, Quiesce, Retry
 from compose_backup.api.base import IMMUTABLE, Line, LongText, Model, Reference, Short, Text, cel, with_rules
 from compose_backup.api.conditions import Status
 
-RunPhase = Literal["Pending", "Running", "Succeeded", "PartiallyFailed", "Failed", "Cancelled", "Skipped"]
+RunPhase = Literal["Pending", "Running", "Resuming", "Succeeded", "PartiallyFailed", "Failed", "Cancelled", "Skipped"]
 TERMINAL_PHASES: frozenset[str] = frozenset({"Succeeded", "PartiallyFailed", "Failed", "Cancelled", "Skipped"})
-Consistency = Literal["Stopped", "Live"]
+Consistency = Literal["Stopped", "Frozen", "Live"]
 Trigger = Literal["Schedule", "Request", "Manual"]
 
 TERMINAL_IS_FINAL = cel(
@@ -73,8 +73,10 @@ class ResolvedRun(Model):
     """The time that its snapshots carry."""
     volumes: Annotated[tuple[Line, ...], Field(max_length=MAX_VOLUMES)]
     """The volumes that were selected, by full name."""
-    live_copy_allowed: bool
-    """Whether `quiesce.method: None` asked for a live copy."""
+    quiesce: Quiesce = Quiesce()
+    """What is done with services that write."""
+    hooks: Hooks = Hooks()
+    """Commands before and after."""
     exclude_files: Annotated[tuple[Line, ...], Field(max_length=64)] = ()
     """Patterns of files that are left out."""
     retry: Retry = Retry()
@@ -136,7 +138,8 @@ class VolumeResult(Model):
     snapshot_id: Line | None = None
     """Full id of the restic snapshot."""
     consistency: Consistency | None = None
-    """`Stopped` when nothing that writes was running while it was read, else `Live`."""
+    """`Stopped` when nothing that writes was running while it was read, `Frozen` when what writes was paused, else
+    `Live`."""
     bytes_processed: int = 0
     """Bytes read."""
     bytes_added: int = 0
@@ -149,6 +152,63 @@ class VolumeResult(Model):
     """The first ten warnings."""
     error: Text | None = None
     """What failed."""
+
+
+class QuiescedService(Model):
+    """One container that was stopped or paused."""
+
+    container: Line
+    """Name of the container."""
+    service: Line
+    """`project/service`, or the container's name where Compose did not make it."""
+    method: Method
+    """How it was quiesced."""
+    down_time: dt.datetime | None = None
+    """When it was told to stop or was paused."""
+    up_time: dt.datetime | None = None
+    """When it was seen running again."""
+    downtime_seconds: float | None = None
+    """Seconds between the two."""
+    healthy: bool | None = None
+    """Whether its health check passed again; unset where it has none, or was not healthy before."""
+    error: Text | None = None
+    """Why it does not run again."""
+
+
+class QuiesceResult(Model):
+    """The time that services were down."""
+
+    method: Method
+    """The method of the policy."""
+    services: Annotated[tuple[QuiescedService, ...], Field(max_length=256)] = ()
+    """The containers that were stopped or paused, in the order of going down."""
+    start_time: dt.datetime | None = None
+    """When the first one was told to stop."""
+    end_time: dt.datetime | None = None
+    """When the last one was seen running again."""
+    downtime_seconds: float = 0.0
+    """The longest time that one service was down, in seconds."""
+    kept_stopped: bool = False
+    """Whether the services are kept stopped, since a restore left its target incomplete."""
+
+
+class HookResult(Model):
+    """What became of one command."""
+
+    phase: HookPhase
+    """`pre` or `post`."""
+    service: Line
+    """`project/service` that took it."""
+    command: Text
+    """The command in short."""
+    exit_code: int | None = None
+    """Its exit code; unset when it did not end."""
+    duration_seconds: float = 0.0
+    """Seconds that it took."""
+    output: Text | None = None
+    """The last words that it wrote, secrets removed."""
+    error: Text | None = None
+    """Why it counts as failed."""
 
 
 VolumeResults = Annotated[
@@ -166,7 +226,7 @@ class BackupRunStatus(Status):
     model_config = with_rules(TERMINAL_IS_FINAL)
 
     phase: RunPhase | None = None
-    """`Pending`, `Running`, then one of `Succeeded`, `PartiallyFailed`, `Failed`, `Cancelled`, `Skipped`."""
+    """`Pending`, `Running`, `Resuming` (services are being started again), then one of `Succeeded`, `PartiallyFailed`, `Failed`, `Cancelled`, `Skipped`."""
     start_time: dt.datetime | None = None
     """When the first attempt began."""
     completion_time: dt.datetime | None = None
@@ -183,6 +243,12 @@ class BackupRunStatus(Status):
     """How far the current attempt is."""
     volumes: VolumeResults = ()
     """What became of each volume."""
+    quiesce: QuiesceResult | None = None
+    """The services that were stopped or paused, and for how long."""
+    downtime: Short | None = None
+    """The longest time that one service was down, for people. Example: `12s`."""
+    hooks: Annotated[tuple[HookResult, ...], Field(max_length=32)] = ()
+    """What became of the commands before and after."""
     record: Line | None = None
     """Snapshot id of the run record, which closes the run in the repository."""
     consistency: Short | None = None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from compose_backup.api.base import Line, Model, Path, Reference, Short, cel, with_rules
+from compose_backup.api.base import Line, Model, Path, Reference, Short, Text, cel, with_rules
 from compose_backup.api.conditions import Status
+
+FORGET_UNRESUMED_ANNOTATION = "backup.dockerwarts.io/forget-unresumed"
 
 DEFAULT_AGENT_IMAGE = "ghcr.io/dockerwarts/compose-backup-agent:0.1.0"
 
@@ -27,12 +30,18 @@ class AgentSettings(Model):
     network: Line = "none"
     """Docker network of the agent. Archives on the host itself need none, which is the default."""
     docker_socket: Path = "/var/run/docker.sock"
-    """Path of the Docker socket on the host. The agent looks through it who writes to a volume."""
+    """Path of the Docker socket on the host. Through it the agent sees who writes to a volume, and stops and starts
+    services."""
 
 
 class Permit(Model):
     """What policies, repositories and restores of this namespace may use on the host."""
 
+    projects: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=255)], ...], Field(max_length=64)] = ()
+    """Compose projects, as globs, whose volumes may be archived and restored and whose services may be stopped.
+    Default: all. Example: `shop-*`."""
+    hooks: bool = False
+    """Whether policies may run commands in containers. Default: they may not."""
     host_paths: Annotated[tuple[Path, ...], Field(max_length=32)] = ()
     """Directories on the host below which repositories may lie (`storage.hostPath`). Default: none. Example:
     `/srv/backups`."""
@@ -119,6 +128,31 @@ class HostVolumes(Model):
     """The first 50 volumes that no container uses."""
 
 
+class Unresumed(Model):
+    """A service that a run or restore has stopped and that does not run yet."""
+
+    container: Line
+    """Name of the container."""
+    container_id: Line
+    """Id of the container. A container that is made anew under the same name owes us nothing."""
+    service: Line
+    """`project/service`, or the container's name where Compose did not make it."""
+    journal: Line
+    """Name of the journal volume on the host that says so."""
+    owner: Line
+    """The run or restore that stopped it. Example: `BackupRun shop/nightly-202611240200`."""
+    kept_stopped: bool = False
+    """Whether it is kept stopped on purpose, since a restore left its data incomplete."""
+    attempts: int = 0
+    """How often the host's reconcile has tried to start it."""
+    last_try_time: dt.datetime | None = None
+    """When it was last tried."""
+    last_started_at: Line | None = None
+    """Docker's `StartedAt` after our last try: when it changes, somebody else has started it."""
+    error: Text | None = None
+    """What the engine said, or why it is kept stopped."""
+
+
 class ComposeHostStatus(Status):
     """What the operator last saw of the host."""
 
@@ -130,5 +164,8 @@ class ComposeHostStatus(Status):
     """The Compose projects on the host, by name."""
     volumes: HostVolumes | None = None
     """The volumes of the host."""
+    unresumed: Annotated[tuple[Unresumed, ...], Field(max_length=50)] = ()
+    """Services that were stopped and do not run yet: they are tried again and again, until they run, a person starts,
+    removes or recreates the container, or the annotation `backup.dockerwarts.io/forget-unresumed` names it."""
     credentials_version: Short | None = None
     """Resource version of the Secret that was last tried; a changed Secret is tried at once."""

@@ -7,6 +7,7 @@
 | `Stalled` | True needs a person | only while True |
 | `Finished` | True on any end, success or not | BackupRun and RestoreRequest |
 | `Fresh` | True while the last good run is young enough | BackupPolicy |
+| `ServicesResumed` | False while a service that was stopped does not run yet | ComposeHost |
 | `LastRunSucceeded` | True or False after the first run, Unknown before | BackupPolicy |
 
 Source of the rules: kubernetes-sigs/cli-utils, pkg/kstatus. Written by planning/conditions.py.
@@ -26,6 +27,7 @@ RECONCILING = "Reconciling"
 STALLED = "Stalled"
 FINISHED = "Finished"
 FRESH = "Fresh"
+SERVICES_RESUMED = "ServicesResumed"
 LAST_RUN_SUCCEEDED = "LastRunSucceeded"
 
 

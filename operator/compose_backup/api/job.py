@@ -14,8 +14,9 @@ from typing import Literal
 from pydantic import SecretStr, field_serializer
 
 from compose_backup.api.backup_policy import RestorePoint
-from compose_backup.api.backup_run import Failure, Progress, VolumeResult
+from compose_backup.api.backup_run import Failure, HookResult, Progress, QuiesceResult, VolumeResult
 from compose_backup.api.base import Model
+from compose_backup.api.journal import JournalPlan
 from compose_backup.api.record import RunRecord, Verdict, VolumeManifest
 from compose_backup.api.restore_request import ExistingData, ResolvedVolume, RestoredVolume
 
@@ -88,7 +89,8 @@ class BackupJob(Model):
     attempt: int
     slot: dt.datetime
     volumes: tuple[str, ...]
-    live_copy_allowed: bool
+    plan: JournalPlan
+    """Which containers go down meanwhile, and which hooks are run."""
     exclude_files: tuple[str, ...] = ()
     seconds_left: int | None = None
     """Until the run's deadline; None without one."""
@@ -102,17 +104,27 @@ class RestoreJob(Model):
     """Targets that were missing and have just been created."""
     include: tuple[str, ...] = ()
     existing_data: ExistingData
+    plan: JournalPlan
+    """Which containers go down meanwhile. They are started again only when every volume is complete."""
     seconds_left: int | None = None
 
 
-class Job(Model):
-    """Exactly one of probe, catalog, backup and restore."""
+class CleanupJob(Model):
+    """Undo what an open journal says and no other agent will: services first, then post hooks that did not run."""
 
-    repository: RepositoryAccess
+    plan: JournalPlan
+
+
+class Job(Model):
+    """Exactly one of probe, catalog, backup, restore and cleanup."""
+
+    repository: RepositoryAccess | None = None
+    """Absent for a cleanup only."""
     probe: ProbeJob | None = None
     catalog: CatalogJob | None = None
     backup: BackupJob | None = None
     restore: RestoreJob | None = None
+    cleanup: CleanupJob | None = None
 
     def framed(self) -> bytes:
         """Return the bytes that go to the agent's stdin."""
@@ -153,12 +165,24 @@ class BackupReport(Model):
     verdict: Verdict
     volumes: tuple[VolumeResult, ...] = ()
     record_id: str | None = None
+    quiesce: QuiesceResult | None = None
+    hooks: tuple[HookResult, ...] = ()
 
 
 class RestoreReport(Model):
     """How a restore ended."""
 
     volumes: tuple[RestoredVolume, ...] = ()
+    quiesce: QuiesceResult | None = None
+
+
+class CleanupReport(Model):
+    """What an agent found in an open journal, and undid: the job of a `cleanup`, or of an agent that was restarted."""
+
+    quiesce: QuiesceResult | None = None
+    hooks: tuple[HookResult, ...] = ()
+    target_touched: bool = False
+    """Restore: whether a byte may have been written to a target."""
 
 
 class Report(Model):
@@ -168,8 +192,12 @@ class Report(Model):
     catalog: CatalogReport | None = None
     backup: BackupReport | None = None
     restore: RestoreReport | None = None
+    cleanup: CleanupReport | None = None
     failure: Failure | None = None
     cancelled: bool = False
+
+
+Window = Literal["Quiescing", "Quiesced", "Resuming"]
 
 
 class Event(Model):
@@ -181,4 +209,8 @@ class Event(Model):
     target_touched: bool = False
     """Restore: whether a byte may have been written to a target by now."""
     progress: Progress | None = None
+    window: Window | None = None
+    """Where the services are, from the first stop to the last start; None before and after."""
+    quiesce: QuiesceResult | None = None
+    """The services that are down or were, as far as it has come."""
     report: Report | None = None

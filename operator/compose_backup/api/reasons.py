@@ -122,6 +122,31 @@ VOLUME_IN_USE: Final = "VolumeInUse"
 SERVICES_RUNNING: Final = "ServicesRunning"
 """Services that write to the volume are running. Stop them, or ask for a live copy with `quiesce.method: None`."""
 
+# Services
+
+QUIESCED: Final = "Quiesced"
+"""Services are stopped or paused; the data is being read or written."""
+RESUMING: Final = "Resuming"
+"""Services are being started again."""
+ALL_RESUMED: Final = "AllResumed"
+"""No service waits for being started again."""
+SERVICE_NOT_RESUMED: Final = "ServiceNotResumed"
+"""A service that was stopped does not run again: the message names it and what the engine said. It is tried again."""
+SERVICE_NOT_STOPPED: Final = "ServiceNotStopped"
+"""A service could not be stopped or paused; everything that was down before it is up again."""
+KEPT_STOPPED: Final = "KeptStopped"
+"""Services are kept stopped since a restore left their data incomplete: restore again, and they are started."""
+SERVICES_CHANGED: Final = "ServicesChanged"
+"""Containers were made or started between the plan and the stop; the next attempt plans anew."""
+STOPPED_BY_ANOTHER: Final = "StoppedByAnother"
+"""Another run or restore has stopped these services and not started them yet; the message names it."""
+WINDOW_EXCEEDED: Final = "WindowExceeded"
+"""Services would have been, or were, down longer than `quiesce.maxSeconds`: raise it, or archive less at once."""
+INTERRUPTED: Final = "Interrupted"
+"""The agent or its host was restarted in the middle; it has started the services again and nothing else."""
+HOOK_FAILED: Final = "HookFailed"
+"""A command of `hooks` failed; its output is in `status.hooks`."""
+
 # Repository
 
 REPOSITORY_NOT_READY: Final = "RepositoryNotReady"

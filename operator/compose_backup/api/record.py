@@ -9,7 +9,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import Literal
 
-from compose_backup.api.backup_run import Consistency, VolumeResult
+from compose_backup.api.backup_policy import Method
+from compose_backup.api.backup_run import Consistency, HookResult, QuiesceResult, VolumeResult
 from compose_backup.api.base import Model
 
 Verdict = Literal["Succeeded", "PartiallyFailed", "Failed"]
@@ -43,7 +44,7 @@ class VolumeManifest(Model):
     labels: dict[str, str] = {}
     root: RootDirectory
     containers: tuple[UsingContainer, ...] = ()
-    quiesce_method: Literal["None"] = "None"
+    quiesce_method: Method = "None"
     agent_version: str
     restic_version: str
 
@@ -72,4 +73,6 @@ class RunRecord(Model):
     end_time: dt.datetime
     verdict: Verdict
     consistency: Consistency
+    quiesce: QuiesceResult | None = None
+    hooks: tuple[HookResult, ...] = ()
     volumes: tuple[RecordedVolume, ...]

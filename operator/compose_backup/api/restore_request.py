@@ -13,12 +13,13 @@ from compose_backup.api.backup_run import (
     Failure,
     HostChoice,
     Progress,
+    QuiesceResult,
     RepositoryChoice,
 )
 from compose_backup.api.base import IMMUTABLE, Line, Model, Reference, Short, Text, cel, with_rules
 from compose_backup.api.conditions import Status
 
-RestorePhase = Literal["Pending", "Running", "Succeeded", "Failed", "Cancelled", "Skipped"]
+RestorePhase = Literal["Pending", "Running", "Resuming", "Succeeded", "Failed", "Cancelled", "Skipped"]
 ExistingData = Literal["Fail", "Overwrite", "Mirror"]
 VolumeName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$")]
 
@@ -104,6 +105,10 @@ class RestoreRequestSpec(Model):
     existing_data: ExistingData = "Fail"
     """What happens when a target volume holds data: `Fail` changes nothing, `Overwrite` keeps files that the archive
     lacks, `Mirror` deletes them."""
+    quiesce: Literal["Stop", "None"] = "Stop"
+    """What is done with running containers that use the target volumes: `Stop` stops them, restores, and starts them
+    again; `None` waits until somebody has stopped them. When a restore fails after its first written byte, what it has
+    stopped stays stopped: a service is never started onto half-restored data. Default: `Stop`."""
     start_before: dt.datetime | None = None
     """A request that has not started by this time is skipped as expired, for example one that is applied again when a
     cluster is built anew from Git."""
@@ -177,7 +182,7 @@ class RestoreRequestStatus(Status):
     model_config = with_rules(TERMINAL_IS_FINAL)
 
     phase: RestorePhase | None = None
-    """`Pending`, `Running`, then one of `Succeeded`, `Failed`, `Cancelled`, `Skipped`."""
+    """`Pending`, `Running`, `Resuming` (services are being started again), then one of `Succeeded`, `Failed`, `Cancelled`, `Skipped`."""
     start_time: dt.datetime | None = None
     """When the agent was started."""
     completion_time: dt.datetime | None = None
@@ -200,6 +205,10 @@ class RestoreRequestStatus(Status):
         ),
     ] = ()
     """What became of each volume."""
+    quiesce: QuiesceResult | None = None
+    """The services that were stopped, and for how long."""
+    downtime: Short | None = None
+    """The longest time that one service was down, for people."""
     duration: Short | None = None
     """How long the restore took."""
     failure: Failure | None = None

@@ -11,10 +11,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from compose_backup.api.job import Event
+from compose_backup.api.journal import RestartPolicy
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 VOLUME_LABEL = "com.docker.compose.volume"
+NUMBER_LABEL = "com.docker.compose.container-number"
+ONE_OFF_LABEL = "com.docker.compose.oneoff"
+DEPENDS_ON_LABEL = "com.docker.compose.depends_on"
+SWARM_TASK_LABEL = "com.docker.swarm.task.id"
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,30 @@ class Container:
     started_at: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
+    health: Literal["starting", "healthy", "unhealthy"] | None = None
+    """What its health check says; None where it has none. Only inspect tells, like all that follows."""
+    health_seconds: int = 0
+    """How long its health check may take to pass: start period and all retries."""
+    restart_policy: RestartPolicy = RestartPolicy()
+    joined: tuple[str, ...] = ()
+    """Ids or names of containers whose network, processes, IPC or volumes it uses (`container:<id>`, volumes_from)."""
+
+    @property
+    def number(self) -> int | None:
+        """Which replica of its service it is, if Compose made it."""
+        text = self.labels.get(NUMBER_LABEL, "")
+        return int(text) if text.isdigit() else None
+
+    @property
+    def one_off(self) -> bool:
+        """Whether `docker compose run` made it: nobody would start it again."""
+        return self.labels.get(ONE_OFF_LABEL, "").lower() == "true"
+
+    @property
+    def dependencies(self) -> Mapping[str, str]:
+        """Services of its project that it depends on, and the condition; older Compose wrote no condition."""
+        pairs = (entry.split(":") for entry in self.labels.get(DEPENDS_ON_LABEL, "").split(",") if entry)
+        return {parts[0]: parts[1] if len(parts) > 1 else "service_started" for parts in pairs}
 
     @property
     def project(self) -> str | None:

@@ -17,12 +17,13 @@ ATTEMPT = PREFIX + "attempt"
 QUESTION = PREFIX + "question"
 REPOSITORY_ID = PREFIX + "repository-id"
 REPOSITORY_LOCATION = PREFIX + "repository-location"
+PLAN = PREFIX + "plan"
 OWNER_KIND = PREFIX + "owner-kind"
 OWNER_NAMESPACE = PREFIX + "owner-namespace"
 OWNER_NAME = PREFIX + "owner-name"
 OWNER_UID = PREFIX + "owner-uid"
 
-Purpose = Literal["run", "restore", "probe", "catalog"]
+Purpose = Literal["run", "restore", "probe", "catalog", "cleanup", "journal"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ def agent_labels(owner: Owner, installation: str, purpose: Purpose) -> dict[str,
 def agent_name(purpose: Purpose, uid: str) -> str:
     """Return the name of the container that does one thing for one object: it is the lock against a second start."""
     return f"compose-backup-{purpose}-{uid}"
+
+
+def journal_name(uid: str) -> str:
+    """Return the name of the volume that remembers what an object's agent has stopped."""
+    return f"compose-backup-journal-{uid}"
 
 
 def archive_identity(cluster: str, namespace: str, host: str) -> str:

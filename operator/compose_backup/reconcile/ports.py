@@ -6,15 +6,17 @@ errors.Unreachable when the other side does not answer in time, and errors.Stall
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from compose_backup.api.compose_host import EngineFacts
+from compose_backup.api.journal import RestartPolicy
 from compose_backup.api.kinds import Kind
 from compose_backup.planning.facts import (
     AgentContainer,
     AgentLook,
+    Container,
     HostAddress,
     Inventory,
     OwnContainer,
@@ -74,6 +76,24 @@ class DockerHost(Protocol):
 
     async def inventory(self) -> Inventory:
         """List all volumes and containers."""
+
+    async def inspect(self, containers: Collection[str]) -> tuple[Container, ...]:
+        """Inspect containers by id: only that tells health, restart policy and when they were started.
+
+        Those that are gone are left out.
+        """
+
+    async def start_container(self, container: str) -> None:
+        """Start a container; one that runs is no error. Raises Stalled with the engine's words."""
+
+    async def unpause_container(self, container: str) -> None:
+        """Let a paused container go on; one that is not paused is no error. Raises Stalled with the engine's words."""
+
+    async def set_restart_policy(self, container: str, policy: RestartPolicy) -> None:
+        """Change what Docker does when a container ends. One that is gone is no error."""
+
+    async def remove_volume(self, name: str) -> None:
+        """Remove a volume of ours; none is no error. Raises Stalled while a container still uses it."""
 
     async def create_volume(self, volume: Volume) -> None:
         """Create a missing volume with driver, options and labels, and check that it is so."""
