@@ -1,4 +1,4 @@
-"""The settings of the contract suites: a cluster from both of its sides, and a bench with real restic.
+"""The settings of the contract suites: a cluster and an engine from both of their sides, and a bench with real restic.
 
 Run by pytest.
 """
@@ -6,18 +6,23 @@ Run by pytest.
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from compose_backup.gateways import cluster as gateway
+from compose_backup.gateways.engine_pool import EnginePool
+from compose_backup.planning.facts import HostAddress
+from contracts import engines
 from contracts.cluster_setting import Kubectl, Setting
 from contracts.restic_bench import Bench, restic_program
 from fakes.cluster import FakeCluster
 from realparts import installed
 from realparts.cluster import Cluster as RealCluster
+from realparts.engine import Engine
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +50,33 @@ def setting(request: pytest.FixtureRequest) -> Setting:
         return Setting(fake, fake)
     real: Setting = request.getfixturevalue("real_setting")
     return real
+
+
+@pytest.fixture(scope="session")
+def real_docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, str]]:
+    """A real engine and the name of an image that it has."""
+    with engines.real_engine(tmp_path_factory.mktemp("engine")) as both:
+        yield both
+
+
+@pytest_asyncio.fixture
+async def docker_gateway(tmp_path: Path) -> AsyncIterator[EnginePool]:
+    """The real gateway."""
+    pool = EnginePool(threads=4, scratch=tmp_path)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture(params=["fake", "real"])
+def engine_setting(request: pytest.FixtureRequest) -> engines.Setting:
+    """Each implementation of the port DockerHost in turn."""
+    prefix = f"contract-{uuid.uuid4().hex[:8]}"
+    if request.param == "fake":
+        fake = engines.fake_engine("agent:test")
+        return engines.Setting(fake, engines.FakeSide(fake), "agent:test", prefix)
+    engine, image = request.getfixturevalue("real_docker")
+    host = request.getfixturevalue("docker_gateway").at(HostAddress("uid", "srv1", engine.docker_host, "1"))
+    return engines.Setting(host, engines.CommandLine(engine, image), image, prefix)
 
 
 @pytest.fixture(scope="session")

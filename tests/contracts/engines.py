@@ -89,6 +89,10 @@ class People(Protocol):
     def add_volume(self, volume: Volume) -> None: ...
     def add_unmountable_volume(self, name: str) -> None: ...
     def add_service(self, name: str, volume: str, target: str, labels: dict[str, str]) -> None: ...
+    def add_unstartable_service(self, name: str) -> None: ...
+    def stop(self, name: str) -> None: ...
+    def pause(self, name: str) -> None: ...
+    def remove(self, name: str) -> None: ...
     def inspected(self, name: str) -> str: ...
 
 
@@ -108,6 +112,19 @@ class FakeSide:
     def add_service(self, name: str, volume: str, target: str, labels: dict[str, str]) -> None:
         del target
         self.engine.add_service(name, volume, labels=labels)
+
+    def add_unstartable_service(self, name: str) -> None:
+        self.engine.add_service(name, state="created")
+        self.engine.unstartable[name] = "exec: /nowhere/program: no such file or directory"
+
+    def stop(self, name: str) -> None:
+        self.engine.stop_service(name)
+
+    def pause(self, name: str) -> None:
+        self.engine.pause_service(name)
+
+    def remove(self, name: str) -> None:
+        del self.engine.services[name]
 
     def inspected(self, name: str) -> str:
         return repr(self.engine.agents[name].wanted)
@@ -132,6 +149,18 @@ class CommandLine:
         words = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
         mount = ("--volume", f"{volume}:{target}", "--network", "none")
         self.engine.docker("run", "--detach", "--name", name, *words, *mount, self.image, "sleep", "3600")
+
+    def add_unstartable_service(self, name: str) -> None:
+        self.engine.docker("create", "--name", name, "--network", "none", self.image, "/nowhere/program")
+
+    def stop(self, name: str) -> None:
+        self.engine.docker("stop", "--time", "0", name)
+
+    def pause(self, name: str) -> None:
+        self.engine.docker("pause", name)
+
+    def remove(self, name: str) -> None:
+        self.engine.docker("rm", "--force", name)
 
     def inspected(self, name: str) -> str:
         return self.engine.docker("inspect", name)

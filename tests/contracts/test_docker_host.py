@@ -5,33 +5,24 @@ Run by pytest.
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import pytest
-import pytest_asyncio
 
 from compose_backup.api import reasons
 from compose_backup.errors import Stalled
-from compose_backup.gateways.engine_pool import EnginePool
 from compose_backup.planning import labels
-from compose_backup.planning.facts import AgentContainer, AgentMount, HostAddress, Mount, Volume
+from compose_backup.planning.facts import AgentContainer, AgentMount, Mount, Volume
 from contracts.engines import (
     FAILS,
     LARGE_REPORT,
     REPORTS,
     WORKS,
-    CommandLine,
-    FakeSide,
     Setting,
     eventually,
-    fake_engine,
-    real_engine,
 )
-from realparts.engine import Engine
 
 pytestmark = [
     pytest.mark.asyncio,
@@ -42,31 +33,10 @@ INSTALLATION = "installation-uid"
 Policy = Literal["Never", "IfNotPresent", "Always"]
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, str]]:
-    """A real engine and the name of an image that it has."""
-    with real_engine(tmp_path_factory.mktemp("engine")) as both:
-        yield both
-
-
-@pytest_asyncio.fixture
-async def pool(tmp_path: Path) -> AsyncIterator[EnginePool]:
-    """The real gateway."""
-    pool = EnginePool(threads=4, scratch=tmp_path)
-    yield pool
-    await pool.close()
-
-
-@pytest.fixture(params=["fake", "real"])
-def setting(request: pytest.FixtureRequest) -> Setting:
+@pytest.fixture
+def setting(engine_setting: Setting) -> Setting:
     """Each implementation of the port in turn."""
-    prefix = f"contract-{uuid.uuid4().hex[:8]}"
-    if request.param == "fake":
-        fake = fake_engine("agent:test")
-        return Setting(fake, FakeSide(fake), "agent:test", prefix)
-    engine, image = request.getfixturevalue("engine")
-    host = request.getfixturevalue("pool").at(HostAddress("uid", "srv1", engine.docker_host, "1"))
-    return Setting(host, CommandLine(engine, image), image, prefix)
+    return engine_setting
 
 
 @pytest.fixture

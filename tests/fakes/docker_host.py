@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from compose_backup.api import reasons
 from compose_backup.api.compose_host import EngineFacts
 from compose_backup.api.job import Event, Report
+from compose_backup.api.journal import RestartPolicy
 from compose_backup.errors import Stalled, Unreachable
 from compose_backup.planning import labels
 from compose_backup.planning.facts import (
@@ -108,6 +109,10 @@ class FakeEngine:
     """What an agent does as soon as it has its job."""
     calls: list[str] = field(default_factory=list)
     """The methods of the port that were called, in order."""
+    unstartable: dict[str, str] = field(default_factory=dict)
+    """Names of containers that cannot be started, and what the engine says."""
+    ticks: int = 0
+    """How many containers were started: it gives each start a time of its own."""
 
     def add_volume(self, name: str, *, project: str | None = None) -> Volume:
         """Create a volume as `docker compose up` or `docker volume create` does."""
@@ -116,21 +121,28 @@ class FakeEngine:
         return self.volumes[name]
 
     def add_service(
-        self, name: str, *volumes: str, labels: dict[str, str] | None = None, state: str = "running"
+        self, name: str, *volumes: str, labels: dict[str, str] | None = None, state: str = "running", **facts: Any
     ) -> None:
         """Start a container that has these volumes mounted writable; Docker creates missing ones."""
         for volume in volumes:
             self.volumes.setdefault(volume, Volume(volume))
         mounts = tuple(Mount(volume, f"/var/lib/docker/volumes/{volume}/_data", True) for volume in volumes)
-        self.services[name] = Container(
-            uuid.uuid4().hex * 2, name, "busybox", state, labels=labels or {}, mounts=mounts
-        )
+        made = Container(uuid.uuid4().hex * 2, name, "busybox", state, self._tick(), labels or {}, mounts)
+        self.services[name] = replace(made, **facts)
 
     def stop_service(self, name: str) -> None:
         """Stop a container."""
         self.services[name] = replace(self.services[name], state="exited")
 
-    def remove_volume(self, name: str) -> None:
+    def pause_service(self, name: str) -> None:
+        """Freeze a container."""
+        self.services[name] = replace(self.services[name], state="paused")
+
+    def start_service(self, name: str) -> None:
+        """Start a container that is down: only that gives it another `StartedAt`."""
+        self.services[name] = replace(self.services[name], state="running", started_at=self._tick())
+
+    def lose_volume(self, name: str) -> None:
         """Remove a volume behind our back."""
         del self.volumes[name]
 
@@ -144,11 +156,51 @@ class FakeEngine:
     async def inventory(self) -> Inventory:
         """List all volumes and containers."""
         await self._reached("inventory")
-        containers = (*self.services.values(), *(_as_container(agent) for agent in self.agents.values()))
+        services = (_listed(service) for service in self.services.values())
+        containers = (*services, *(_as_container(agent) for agent in self.agents.values()))
         return Inventory(
             tuple(sorted(self.volumes.values(), key=lambda one: one.name)),
             tuple(sorted(containers, key=lambda one: one.name)),
         )
+
+    async def inspect(self, containers: Collection[str]) -> tuple[Container, ...]:
+        """Inspect containers by id."""
+        await self._reached("inspect")
+        known = {one.id: one for one in self.services.values()}
+        return tuple(known[one] for one in containers if one in known)
+
+    async def start_container(self, container: str) -> None:
+        """Start a container; one that runs is no error."""
+        await self._reached("start_container")
+        service = self._service(container)
+        if service is None or service.state == "paused" or service.name in self.unstartable:
+            said = self.unstartable.get(service.name, "it is paused") if service else f"no such container: {container}"
+            raise Stalled(reasons.SERVICE_NOT_RESUMED, f"host {self.name} says: {said}")
+        if service.state not in ("running", "restarting"):
+            self.start_service(service.name)
+
+    async def unpause_container(self, container: str) -> None:
+        """Let a paused container go on; one that is not paused is no error."""
+        await self._reached("unpause_container")
+        service = self._service(container)
+        if service is None:
+            raise Stalled(reasons.SERVICE_NOT_RESUMED, f"host {self.name} says: no such container: {container}")
+        if service.state == "paused":
+            self.services[service.name] = replace(service, state="running")
+
+    async def set_restart_policy(self, container: str, policy: RestartPolicy) -> None:
+        """Change what Docker does when a container ends."""
+        await self._reached("set_restart_policy")
+        if service := self._service(container):
+            self.services[service.name] = replace(service, restart_policy=policy)
+
+    async def remove_volume(self, name: str) -> None:
+        """Remove a volume that no container has."""
+        await self._reached("remove_volume")
+        containers = (*self.services.values(), *(_as_container(agent) for agent in self.agents.values()))
+        if any(mount.volume == name for one in containers for mount in one.mounts):
+            raise Stalled(reasons.ENGINE_ERROR, f"host {self.name} says: volume {name} is in use")
+        self.volumes.pop(name, None)
 
     async def create_volume(self, volume: Volume) -> None:
         """Create a missing volume."""
@@ -191,6 +243,14 @@ class FakeEngine:
         await self._reached("own_containers")
         ours = [one for one in self.agents.values() if one.wanted.labels.get(labels.INSTALLATION) == installation]
         return tuple(OwnContainer(one.wanted.name, one.state, one.wanted.labels) for one in ours)
+
+    def _service(self, container: str) -> Container | None:
+        return next((one for one in self.services.values() if container in (one.id, one.name)), None)
+
+    def _tick(self) -> str:
+        self.ticks += 1
+        moment = STARTED_AT - dt.timedelta(hours=1) + dt.timedelta(seconds=self.ticks)
+        return moment.strftime("%Y-%m-%dT%H:%M:%S.000000001Z")
 
     async def _reached(self, call: str) -> None:
         self.calls.append(call)
@@ -260,6 +320,13 @@ def _look(agent: FakeAgent) -> AgentLook:
         events=tuple(agent.events),
         error_output=agent.error_output,
     )
+
+
+def _listed(container: Container) -> Container:
+    """Return what a list tells: the rest is only in what inspect answers."""
+    untold = Container("", "", "", "")
+    facts = ("started_at", "health", "health_seconds", "restart_policy", "joined")
+    return replace(container, **{fact: getattr(untold, fact) for fact in facts})
 
 
 def _as_container(agent: FakeAgent) -> Container:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from threading import Lock
@@ -18,12 +18,21 @@ import docker
 import requests
 
 from compose_backup.api.compose_host import EngineFacts
-from compose_backup.gateways import agent_output, agent_start, engine_errors, engine_volumes
+from compose_backup.api.journal import RestartPolicy
+from compose_backup.gateways import agent_output, agent_start, engine_containers, engine_errors, engine_volumes
 from compose_backup.gateways.engine_calls import EngineCalls
 from compose_backup.gateways.engine_link import Access, Link
 from compose_backup.gateways.engine_session import Answer, Limits, quoted
 from compose_backup.planning import engine_json, labels
-from compose_backup.planning.facts import AgentContainer, AgentLook, HostAddress, Inventory, OwnContainer, Volume
+from compose_backup.planning.facts import (
+    AgentContainer,
+    AgentLook,
+    Container,
+    HostAddress,
+    Inventory,
+    OwnContainer,
+    Volume,
+)
 
 Result = TypeVar("Result")
 
@@ -175,6 +184,27 @@ class EngineHost:
     async def inventory(self) -> Inventory:
         """List all volumes and containers."""
         return await self._quick(_inventory)
+
+    async def inspect(self, containers: Collection[str]) -> tuple[Container, ...]:
+        """Inspect containers by id; those that are gone are left out."""
+        return await self._quick(partial(engine_containers.inspect, containers=containers))
+
+    async def start_container(self, container: str) -> None:
+        """Start a container of people."""
+        await self._slow(partial(engine_containers.start, container=container), self._session.limits.slow)
+
+    async def unpause_container(self, container: str) -> None:
+        """Let a paused container go on."""
+        await self._slow(partial(engine_containers.unpause, container=container), self._session.limits.slow)
+
+    async def set_restart_policy(self, container: str, policy: RestartPolicy) -> None:
+        """Change what the engine does when a container ends."""
+        wanted = partial(engine_containers.set_restart_policy, container=container, policy=policy)
+        await self._slow(wanted, self._session.limits.slow)
+
+    async def remove_volume(self, name: str) -> None:
+        """Remove a volume of ours."""
+        await self._slow(partial(engine_volumes.remove, name=name), self._session.limits.slow)
 
     async def create_volume(self, volume: Volume) -> None:
         """Create a missing volume and check that it is as wanted."""

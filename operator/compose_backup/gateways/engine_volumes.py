@@ -1,4 +1,4 @@
-"""Volumes on an engine: looked up before they are used, created and compared.
+"""Volumes on an engine: looked up before they are used, created and compared, and removed when they were ours.
 
 Called by gateways/docker_host.py and gateways/agent_start.py.
 """
@@ -40,6 +40,11 @@ def create(session: Session, volume: Volume) -> None:
             f"volume {volume.name} exists on host {session.host} {_difference(found, volume)}; rename or remove it"
         )
         raise Stalled(reasons.NAME_TAKEN, message)
+
+
+def remove(session: Session, name: str) -> None:
+    """Remove a volume of ours; the engine refuses while a container has it (409)."""
+    session.ask("DELETE", f"/volumes/{quoted(name)}", accept=(404,), works=True)
 
 
 def _difference(found: Volume | None, wanted: Volume) -> str:

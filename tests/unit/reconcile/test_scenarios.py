@@ -164,7 +164,7 @@ def test_two_operators_over_each_other_make_one_run_of_a_slot() -> None:
 def test_a_volume_that_was_removed_since_is_told_and_not_made() -> None:
     async def story(scene: Scene, world: World) -> None:
         await scene.until(world, lambda: bool(scene.runs()) and scene.runs()[0].status.phase == "Running")
-        scene.engine.remove_volume("shop_data")
+        scene.engine.lose_volume("shop_data")
         scene.engine.agents.clear()
         await scene.until(world, all_ended(scene))
         assert scene.runs()[0].status.failure.reason in (reasons.VOLUME_NOT_FOUND, reasons.AGENT_LOST)
