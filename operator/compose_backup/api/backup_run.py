@@ -13,6 +13,8 @@ from compose_backup.api.conditions import Status
 
 RunPhase = Literal["Pending", "Running", "Resuming", "Succeeded", "PartiallyFailed", "Failed", "Cancelled", "Skipped"]
 TERMINAL_PHASES: frozenset[str] = frozenset({"Succeeded", "PartiallyFailed", "Failed", "Cancelled", "Skipped"})
+AT_WORK: frozenset[str] = frozenset({"Running", "Resuming"})
+"""Phases in which an agent works on the host: it holds a place of `maxConcurrentRuns`."""
 Consistency = Literal["Stopped", "Frozen", "Live"]
 Trigger = Literal["Schedule", "Request", "Manual"]
 
@@ -226,7 +228,8 @@ class BackupRunStatus(Status):
     model_config = with_rules(TERMINAL_IS_FINAL)
 
     phase: RunPhase | None = None
-    """`Pending`, `Running`, `Resuming` (services are being started again), then one of `Succeeded`, `PartiallyFailed`, `Failed`, `Cancelled`, `Skipped`."""
+    """`Pending`, `Running`, `Resuming` (services are being started again),
+    then one of `Succeeded`, `PartiallyFailed`, `Failed`, `Cancelled`, `Skipped`."""
     start_time: dt.datetime | None = None
     """When the first attempt began."""
     completion_time: dt.datetime | None = None

@@ -39,7 +39,8 @@ class PlannedService(Model):
     """Compose's container-number: which replica it is."""
     method: Literal["Stop", "Pause"]
     started_at: str
-    """Docker's `StartedAt`. While it is the same, nobody has started the container since: then it is ours to start."""
+    """Docker's `StartedAt`. While it is the same, nobody has started the container since: then it is ours to start.
+    Empty for one that was crash-looping: Docker starts such a one at any moment, so it is ours whenever it is down."""
     level: int
     """Containers of level 0 go down first and come up last; those of one level go together."""
     was_healthy: bool = False
@@ -68,6 +69,8 @@ class JournalPlan(Model):
     attempt: int = 1
     made_at: dt.datetime
     """When the containers were looked at."""
+    volumes: tuple[str, ...] = ()
+    """The volumes that are read or written: what a broken restore has left incomplete."""
     method: Method
     """The policy's method, shown in status."""
     stop_timeout_seconds: int | None = None

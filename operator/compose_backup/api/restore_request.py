@@ -182,7 +182,8 @@ class RestoreRequestStatus(Status):
     model_config = with_rules(TERMINAL_IS_FINAL)
 
     phase: RestorePhase | None = None
-    """`Pending`, `Running`, `Resuming` (services are being started again), then one of `Succeeded`, `Failed`, `Cancelled`, `Skipped`."""
+    """`Pending`, `Running`, `Resuming` (services are being started again),
+    then one of `Succeeded`, `Failed`, `Cancelled`, `Skipped`."""
     start_time: dt.datetime | None = None
     """When the agent was started."""
     completion_time: dt.datetime | None = None

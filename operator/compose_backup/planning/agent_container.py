@@ -12,6 +12,7 @@ from typing import Literal
 from compose_backup.api.archive_repository import Storage
 from compose_backup.api.compose_host import AgentSettings
 from compose_backup.api.job import DOCKER_SOCKET, PARENT_ROOT, REPOSITORY_ROOT, VOLUMES_ROOT
+from compose_backup.api.journal import JOURNAL_ROOT
 from compose_backup.planning.facts import AgentContainer, AgentMount
 from compose_backup.planning.repository import directory
 
@@ -31,6 +32,7 @@ RESTORE_CAPABILITIES = (
     "SETFCAP",  # gives file capabilities back
 )
 REPOSITORY_CAPABILITIES = ("DAC_OVERRIDE",)  # opens and creates a repository in a directory of another user
+CLEANUP_CAPABILITIES: tuple[str, ...] = ()  # the socket and the journal belong to user 0
 
 
 def repository_mount(storage: Storage, *, read_only: bool, may_create: bool) -> AgentMount:
@@ -51,21 +53,38 @@ def parent_mounts(storage: Storage, *, may_create: bool) -> tuple[AgentMount, ..
     return (AgentMount("bind", posixpath.dirname(directory(storage)), PARENT_ROOT, read_only=True),)
 
 
-def backup_mounts(volumes: Sequence[str], repository: AgentMount, docker_socket: str) -> tuple[AgentMount, ...]:
-    """Return volumes read-only, the repository, and the Docker socket through which the agent sees who writes."""
+def backup_mounts(
+    volumes: Sequence[str], repository: AgentMount, docker_socket: str, journal: str | None = None
+) -> tuple[AgentMount, ...]:
+    """Return volumes read-only, the repository, the Docker socket, and the journal where anything is to be undone."""
     return (
         *(AgentMount("volume", name, f"{VOLUMES_ROOT}/{name}", read_only=True) for name in volumes),
         repository,
-        AgentMount("bind", docker_socket, DOCKER_SOCKET, read_only=True),
+        *_quiescing_mounts(docker_socket, journal),
     )
 
 
-def restore_mounts(pairs: Sequence[tuple[str, str]], repository: AgentMount) -> tuple[AgentMount, ...]:
+def restore_mounts(
+    pairs: Sequence[tuple[str, str]], repository: AgentMount, docker_socket: str, journal: str | None = None
+) -> tuple[AgentMount, ...]:
     """Return each target volume mounted under the name of its source, since snapshots hold the source's path."""
     return (
         *(AgentMount("volume", target, f"{VOLUMES_ROOT}/{source}", read_only=False) for source, target in pairs),
         repository,
+        *_quiescing_mounts(docker_socket, journal),
     )
+
+
+def cleanup_mounts(docker_socket: str, journal: str) -> tuple[AgentMount, ...]:
+    """Return what it takes to undo what a journal says: neither volumes of users nor a repository."""
+    return _quiescing_mounts(docker_socket, journal)
+
+
+def _quiescing_mounts(docker_socket: str, journal: str | None) -> tuple[AgentMount, ...]:
+    """Return the Docker socket, through which services are seen, stopped and started, and the journal of it."""
+    # A socket mounted read-only can be talked through all the same; only its file cannot be replaced.
+    socket = AgentMount("bind", docker_socket, DOCKER_SOCKET, read_only=True)
+    return (socket, AgentMount("volume", journal, JOURNAL_ROOT, read_only=False)) if journal else (socket,)
 
 
 def agent_container(

@@ -8,13 +8,20 @@ Called by gateways/docker_host.py and agent/quiesce.py.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
+from compose_backup.api.journal import RestartPolicy
 from compose_backup.planning.facts import Container, Mount, Volume
 
 Json = Mapping[str, Any]
 
 NEVER_STARTED = "0001-01-01T00:00:00Z"
+JOINING = "container:"
+NANOSECONDS = 10**9
+# What the engine takes where a health check says nothing (Engine API, HealthConfig).
+DEFAULT_INTERVAL = 30 * NANOSECONDS
+DEFAULT_RETRIES = 3
+MAX_HEALTH_SECONDS = 300
 
 
 def volume(document: Json) -> Volume:
@@ -54,6 +61,7 @@ def inspected_container(document: Json) -> Container:
     """Return the container of one ContainerInspect answer."""
     config = document.get("Config") or {}
     state = document.get("State") or {}
+    host_config = document.get("HostConfig") or {}
     started_at = state.get("StartedAt")
     return Container(
         id=document["Id"],
@@ -63,7 +71,39 @@ def inspected_container(document: Json) -> Container:
         started_at=None if started_at in (None, "", NEVER_STARTED) else started_at,
         labels=dict(config.get("Labels") or {}),
         mounts=_mounts(document),
+        health=_health(state),
+        health_seconds=_health_seconds(config.get("Healthcheck") or {}),
+        restart_policy=_restart_policy(host_config.get("RestartPolicy") or {}),
+        joined=_joined(host_config),
+        removed_when_stopped=bool(host_config.get("AutoRemove")),
     )
+
+
+def _health(state: Json) -> Literal["starting", "healthy", "unhealthy"] | None:
+    said: Any = (state.get("Health") or {}).get("Status")
+    return said if said in ("starting", "healthy", "unhealthy") else None
+
+
+def _health_seconds(check: Json) -> int:
+    """Return how long a health check may take to pass: start period and all retries, bounded."""
+    if not check.get("Test") or check["Test"] == ["NONE"]:
+        return 0
+    interval = check.get("Interval") or DEFAULT_INTERVAL
+    retries = check.get("Retries") or DEFAULT_RETRIES
+    seconds = -(-((check.get("StartPeriod") or 0) + retries * interval) // NANOSECONDS)
+    return int(min(MAX_HEALTH_SECONDS, seconds))
+
+
+def _restart_policy(policy: Json) -> RestartPolicy:
+    return RestartPolicy(name=policy.get("Name") or "no", maximum_retry_count=int(policy.get("MaximumRetryCount") or 0))
+
+
+def _joined(host_config: Json) -> tuple[str, ...]:
+    """Return the containers that one cannot do without: `container:<id>`, or `<id>:ro` of volumes_from."""
+    modes = [host_config.get(kind) or "" for kind in ("NetworkMode", "PidMode", "IpcMode")]
+    joined = [mode.removeprefix(JOINING) for mode in modes if mode.startswith(JOINING)]
+    lent = [entry.partition(":")[0] for entry in host_config.get("VolumesFrom") or ()]
+    return tuple(dict.fromkeys([*joined, *lent]))
 
 
 def _name_of(entry: Json) -> str:

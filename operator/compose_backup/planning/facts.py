@@ -6,8 +6,8 @@ Gathered by gateways/docker_host.py and agent/quiesce.py, judged by the other mo
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from compose_backup.api.job import Event
@@ -62,9 +62,11 @@ class Container:
     """What its health check says; None where it has none. Only inspect tells, like all that follows."""
     health_seconds: int = 0
     """How long its health check may take to pass: start period and all retries."""
-    restart_policy: RestartPolicy = RestartPolicy()
+    restart_policy: RestartPolicy = field(default_factory=RestartPolicy)
     joined: tuple[str, ...] = ()
     """Ids or names of containers whose network, processes, IPC or volumes it uses (`container:<id>`, volumes_from)."""
+    removed_when_stopped: bool = False
+    """Whether Docker removes it when it ends (`docker run --rm`): nobody could start it again."""
 
     @property
     def number(self) -> int | None:
@@ -109,6 +111,11 @@ class Inventory:
     def volume(self, name: str) -> Volume | None:
         """Return the volume of this name, or None."""
         return next((volume for volume in self.volumes if volume.name == name), None)
+
+    def with_inspected(self, inspected: Iterable[Container]) -> Inventory:
+        """Return the same with what inspect told in the place of what the list told."""
+        known = {one.id: one for one in inspected}
+        return replace(self, containers=tuple(known.get(one.id, one) for one in self.containers))
 
 
 @dataclass(frozen=True)

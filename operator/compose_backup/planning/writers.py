@@ -45,18 +45,34 @@ def seen_writing(volume: Volume, before: Inventory, after: Inventory) -> tuple[C
     """Return the containers that may have written between two looks.
 
     These are the writers that were active in either look, and those that were started, restarted or made anew in
-    between: Docker changes `StartedAt` on every start, and a new container has a new id.
+    between: Docker changes `StartedAt` on every start, and a new container has a new id. One that was paused in both
+    looks has not written: its processes were frozen.
     """
-    active_before = active_writers(volume, before)
+    frozen = {one.id for one in paused_throughout(volume, before, after)}
+    active_before = [one for one in active_writers(volume, before) if one.id not in frozen]
     started_before = {one.id: one.started_at for one in before.containers}
-    since = [one for one in writers(volume, after) if is_active(one) or _started_since(one, started_before)]
+    possible = [one for one in writers(volume, after) if one.id not in frozen]
+    since = [one for one in possible if is_active(one) or _started_since(one, started_before)]
     known = {one.id for one in since}
     return tuple(since) + tuple(one for one in active_before if one.id not in known)
 
 
+def paused_throughout(volume: Volume, before: Inventory, after: Inventory) -> tuple[Container, ...]:
+    """Return the writers that were paused in both looks and not started in between."""
+    paused_before = {(one.id, one.started_at) for one in writers(volume, before) if one.state == "paused"}
+    still = [one for one in writers(volume, after) if one.state == "paused"]
+    return tuple(one for one in still if (one.id, one.started_at) in paused_before)
+
+
 def consistency(volume: Volume, before: Inventory, after: Inventory) -> Consistency:
-    """Return `Stopped` when nothing can have written between two looks, else `Live`."""
-    return "Live" if seen_writing(volume, before, after) else "Stopped"
+    """Return what a copy made between two looks is worth.
+
+    `Live` when something may have written, `Frozen` when what would write was paused all the time (files belong to one
+    moment, but hold half-done work), else `Stopped`.
+    """
+    if seen_writing(volume, before, after):
+        return "Live"
+    return "Frozen" if paused_throughout(volume, before, after) else "Stopped"
 
 
 def titles(containers: Sequence[Container]) -> str:

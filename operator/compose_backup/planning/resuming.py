@@ -1,0 +1,48 @@
+"""What is owed to whom: which containers of a plan are down because of us, and must be started again.
+
+It follows from the plan and from a look at the containers alone, so that whoever is left can settle a journal, as often
+as it likes. Called by agent/ after each restart and by reconcile/ for an agent that is dead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from compose_backup.api.journal import JournalPlan, PlannedService
+from compose_backup.planning.facts import Container
+
+ANY_START = ""
+"""`startedAt` of a container that was crash-looping when the plan was made: Docker starts it again at any moment."""
+
+NOTHING_TRIED: Mapping[str, str] = {}
+
+
+def owed(
+    plan: JournalPlan, containers: Iterable[Container], tried: Mapping[str, str] = NOTHING_TRIED
+) -> tuple[PlannedService, ...]:
+    """Return what is to be started or unpaused, in the order of coming up.
+
+    Docker changes `StartedAt` on every start: a container that was started since, by anybody, or that was removed or
+    made anew, owes nothing, so that a person's later stop is respected. `tried` holds, by container id, `StartedAt`
+    as it was after a try of our own that did not last. The containers must have been inspected.
+    """
+    found = {one.id: one for one in containers}
+    down = [
+        service
+        for service in plan.services
+        if (container := found.get(service.container_id)) and is_owed(service, container, tried)
+    ]
+    return coming_up(down)
+
+
+def coming_up(services: Iterable[PlannedService]) -> tuple[PlannedService, ...]:
+    """Return services in the order of coming up: dependencies first."""
+    return tuple(sorted(services, key=lambda one: -one.level))
+
+
+def is_owed(service: PlannedService, container: Container, tried: Mapping[str, str] = NOTHING_TRIED) -> bool:
+    """Return whether a container is down, and nobody but us has started it since the plan was made."""
+    if container.state != ("exited" if service.method == "Stop" else "paused"):
+        return False
+    ours = (service.started_at, tried.get(service.container_id, service.started_at))
+    return ANY_START in ours or container.started_at in ours
