@@ -167,5 +167,9 @@ class ComposeHostStatus(Status):
     unresumed: Annotated[tuple[Unresumed, ...], Field(max_length=50)] = ()
     """Services that were stopped and do not run yet: they are tried again and again, until they run, a person starts,
     removes or recreates the container, or the annotation `backup.dockerwarts.io/forget-unresumed` names it."""
+    forget_request: Text | None = None
+    """The value of the annotation `backup.dockerwarts.io/forget-unresumed` that was last answered."""
+    forget_request_time: dt.datetime | None = None
+    """When it was first seen: services that are stopped later are not forgotten by it."""
     credentials_version: Short | None = None
     """Resource version of the Secret that was last tried; a changed Secret is tried at once."""

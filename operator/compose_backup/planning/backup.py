@@ -1,4 +1,4 @@
-"""Whether a run may start, what it is started with, and how it ends. Called by reconcile/backup_run.py."""
+"""Whether a run may start, and what it is started with. Called by reconcile/backup_run.py."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from compose_backup.api import reasons
 from compose_backup.api.backup_policy import MAX_VOLUMES
-from compose_backup.api.backup_run import BackupRunStatus, Failure, HostChoice, RepositoryChoice, ResolvedRun
+from compose_backup.api.backup_run import AT_WORK, HostChoice, RepositoryChoice, ResolvedRun
 from compose_backup.api.conditions import READY
-from compose_backup.api.job import BackupReport, Report
 from compose_backup.api.resources import Host, Policy, Repository, Restore, Run
-from compose_backup.planning import humanize, schedule
+from compose_backup.planning import hooks, humanize, permits, places, schedule, window
 from compose_backup.planning.checks import Objection, first_objection, if_absent
 from compose_backup.planning.facts import Inventory, Volume
 from compose_backup.planning.selection import selected
@@ -35,6 +34,8 @@ class RunFacts:
     restores: tuple[Restore, ...]
     """All restores that are not finished."""
     now: dt.datetime
+    earlier: tuple[Run, ...] = ()
+    """Finished runs of the namespace: they tell how long services will be down."""
 
     @property
     def engine_id(self) -> str | None:
@@ -108,36 +109,20 @@ def older_run(facts: RunFacts) -> Objection | None:
 def host_not_ready(facts: RunFacts) -> Objection | None:
     """Object to a host that is missing or does not answer."""
     assert facts.policy
-    name = facts.policy.spec.host_ref.name
-    if facts.host is None:
-        return Objection(reasons.HOST_NOT_FOUND, f"ComposeHost {name} does not exist in this namespace; create it")
-    if not facts.host.ready:
-        return Objection(reasons.HOST_NOT_READY, f"ComposeHost {name} is not ready: {facts.host.condition(READY)}")
-    return None
+    return places.host_not_ready(facts.host, facts.policy.spec.host_ref.name)
 
 
 def repository_not_ready(facts: RunFacts) -> Objection | None:
     """Object to a repository that is missing, lies on another host, or cannot be opened."""
     assert facts.policy
-    name, host = facts.policy.spec.repository_ref.name, facts.policy.spec.host_ref.name
-    repository = facts.repository
-    if repository is None:
-        return Objection(
-            reasons.REPOSITORY_NOT_FOUND, f"ArchiveRepository {name} does not exist in this namespace; create it"
-        )
-    if repository.spec.host_ref.name != host:
-        return Objection(
-            reasons.WRONG_HOST,
-            f"ArchiveRepository {name} lies on ComposeHost {repository.spec.host_ref.name}, but the policy's "
-            f"volumes are on {host}: a directory or volume can only be used on its own host; give {host} a repository "
-            "of its own",
-            "fail",
-        )
-    if not repository.ready:
-        return Objection(
-            reasons.REPOSITORY_NOT_READY, f"ArchiveRepository {name} is not ready: {repository.condition(READY)}"
-        )
-    return None
+    spec = facts.policy.spec
+    return places.repository_not_ready(facts.repository, spec.repository_ref.name, spec.host_ref.name)
+
+
+def hooks_not_permitted(facts: RunFacts) -> Objection | None:
+    """Object to commands that the host does not allow."""
+    assert facts.policy and facts.host
+    return hooks.not_permitted(facts.policy.spec.hooks, facts.host.spec.permit)
 
 
 def nothing_matches(facts: RunFacts) -> Objection | None:
@@ -166,7 +151,7 @@ def restore_active(facts: RunFacts) -> Objection | None:
     mine = {volume.name for volume in facts.volumes}
     for restore in facts.restores:
         resolved = restore.status.resolved
-        if restore.status.phase != "Running" or resolved is None or resolved.host.engine_id != facts.engine_id:
+        if restore.status.phase not in AT_WORK or resolved is None or resolved.host.engine_id != facts.engine_id:
             continue
         if shared := sorted(mine & {volume.target for volume in resolved.volumes}):
             return Objection(
@@ -179,30 +164,20 @@ def restore_active(facts: RunFacts) -> Objection | None:
 def host_busy(facts: RunFacts) -> Objection | None:
     """Object when the engine already has as many runs and restores as it may."""
     assert facts.host
-    return engine_busy(facts.host, facts.hosts, facts.runs, facts.restores)
+    return places.engine_busy(facts.host, facts.hosts, facts.runs, facts.restores)
 
 
-def engine_busy(
-    host: Host, hosts: Collection[Host], runs: Collection[Run], restores: Collection[Restore]
-) -> Objection | None:
-    """Object when an engine has as many runs and restores as its ComposeHosts allow: the smaller number wins."""
-    engine = host.status.engine.id if host.status.engine else None
-    others: list[Run | Restore] = [*runs, *restores]
-    here = [
-        f"{other.kind.name} {other.namespace}/{other.name}"
-        for other in others
-        if other.status.phase == "Running" and other.status.resolved and other.status.resolved.host.engine_id == engine
-        if getattr(other.status, "retry_at", None) is None  # between two attempts the engine is free for others
-    ]
-    sharing = [host, *(one for one in hosts if one.status.engine and one.status.engine.id == engine)]
-    strictest = min(sharing, key=lambda one: one.spec.max_concurrent_runs)
-    if len(here) < strictest.spec.max_concurrent_runs:
-        return None
-    return Objection(
-        reasons.HOST_BUSY,
-        f"{humanize.listed(here)} at work on the engine of ComposeHost {host.name}; maxConcurrentRuns of ComposeHost "
-        f"{strictest.namespace}/{strictest.name} is {strictest.spec.max_concurrent_runs}",
-    )
+def volumes_not_permitted(facts: RunFacts) -> Objection | None:
+    """Object to volumes of projects that the host does not allow."""
+    assert facts.host and facts.inventory
+    return permits.volumes_refused(facts.host.spec.permit, facts.volumes, facts.inventory)
+
+
+def down_for_too_long(facts: RunFacts) -> Objection | None:
+    """Object to a run whose services would be down for longer than the policy allows, judged by earlier runs."""
+    assert facts.policy
+    names = [volume.name for volume in facts.volumes]
+    return window.too_long(facts.earlier, facts.policy.uid, names, facts.policy.spec.quiesce)
 
 
 # What the cluster alone tells comes first: while one run works, those that wait do not ask the engine all the time.
@@ -213,9 +188,10 @@ BEFORE_LOOK = (
     older_run,
     host_not_ready,
     repository_not_ready,
+    hooks_not_permitted,
     host_busy,
 )
-QUESTIONS = (*BEFORE_LOOK, nothing_matches, restore_active)
+QUESTIONS = (*BEFORE_LOOK, nothing_matches, volumes_not_permitted, restore_active, down_for_too_long)
 
 
 def may_look(facts: RunFacts) -> Objection | None:
@@ -239,30 +215,12 @@ def admit(facts: RunFacts) -> ResolvedRun | Objection:
         ),
         slot=slot_of(facts.run),
         volumes=tuple(volume.name for volume in facts.volumes),
-        live_copy_allowed=policy.spec.quiesce.method == "None",
+        quiesce=policy.spec.quiesce,
+        hooks=policy.spec.hooks,
         exclude_files=policy.spec.exclude_files,
         retry=policy.spec.retry,
         deadline=deadline_of(facts),
     )
-
-
-def deleted(resolved: ResolvedRun, host: Host | None) -> Failure:
-    """Return why a run ends whose host, or whose repository while the operator was down, was deleted."""
-    what = f"ArchiveRepository {resolved.repository.name}" if host else f"ComposeHost {resolved.host.name}"
-    reason = reasons.REPOSITORY_NOT_FOUND if host else reasons.HOST_NOT_FOUND
-    message = f"{what} was deleted while the run was active; apply it again, then create another run"
-    return Failure(reason=reason, message=message)
-
-
-def moved(resolved: ResolvedRun, host: Host) -> Failure | None:
-    """Return why a run ends whose host was made anew or leads to another engine: its agent is not there."""
-    if host.uid != resolved.host.uid:
-        what = f"ComposeHost {host.name} was deleted and made anew while the run was active"
-    elif host.ready and host.status.engine and host.status.engine.id != resolved.host.engine_id:
-        what = f"ComposeHost {host.name} leads to another Docker Engine than when the run was started"
-    else:
-        return None
-    return Failure(reason=reasons.HOST_NOT_FOUND, message=f"{what}; create another run")
 
 
 def slot_of(run: Run) -> dt.datetime:
@@ -274,72 +232,3 @@ def deadline_of(facts: RunFacts) -> dt.datetime | None:
     """Return when the run is ended at the latest."""
     seconds = facts.policy.spec.deadline_seconds if facts.policy else None
     return facts.run.created + dt.timedelta(seconds=seconds) if seconds else None
-
-
-def after_attempt(status: BackupRunStatus, report: Report, log_tail: str, now: dt.datetime) -> BackupRunStatus:
-    """Return the status once an attempt has ended: finished, or waiting for the next attempt."""
-    assert status.resolved
-    failure = report.failure or _unproven(status.resolved, report.backup)
-    reported = _with_results(status, report.backup, log_tail)
-    if failure is None:
-        return finished(reported, "Succeeded", None, now)
-    retry = status.resolved.retry
-    if failure.retryable and status.attempts <= retry.limit:
-        pause = dt.timedelta(seconds=retry.backoff_seconds * 2 ** max(0, status.attempts - 1))
-        return reported.model_copy(
-            update={"agent": None, "progress": None, "failure": failure, "retry_at": now + pause}
-        )
-    partly = report.backup is not None and report.backup.verdict == "PartiallyFailed" and report.backup.record_id
-    return finished(reported, "PartiallyFailed" if partly else "Failed", failure, now)
-
-
-def finished(status: BackupRunStatus, phase: str, failure: Failure | None, now: dt.datetime) -> BackupRunStatus:
-    """Return the status of a run that has ended."""
-    began = status.start_time or now
-    progress = status.progress
-    if phase == "Succeeded" and progress:
-        progress = progress.model_copy(update={"percent": 100, "volume": None})
-    return status.model_copy(
-        update={
-            "phase": phase,
-            "failure": failure,
-            "progress": progress,
-            "retry_at": None,
-            "completion_time": now,
-            "duration": humanize.duration(now - began),
-        }
-    )
-
-
-def _unproven(resolved: ResolvedRun, report: BackupReport | None) -> Failure | None:
-    """Return why a report without a failure is still no success: good is a run with its record and all its volumes."""
-    done = {one.name for one in report.volumes if one.phase == "Succeeded" and one.snapshot_id} if report else set()
-    missing = sorted(set(resolved.volumes) - done)
-    if report and report.verdict == "Succeeded" and report.record_id and not missing:
-        return None
-    lacks = f"no archive of {humanize.listed(missing)}" if missing else "no run record of a success"
-    return Failure(
-        reason=reasons.NOTHING_ARCHIVED,
-        message=f"the agent reported no failure, but {lacks}; the run does not count",
-        retryable=True,
-    )
-
-
-def _with_results(status: BackupRunStatus, report: BackupReport | None, log_tail: str) -> BackupRunStatus:
-    if report is None:
-        return status.model_copy(update={"log_tail": log_tail or None})
-    kinds = {volume.consistency for volume in report.volumes if volume.consistency}
-    processed = sum(volume.bytes_processed for volume in report.volumes)
-    added = sum(volume.bytes_added for volume in report.volumes)
-    return status.model_copy(
-        update={
-            "volumes": report.volumes,
-            "record": report.record_id,
-            "consistency": ("Live" if "Live" in kinds else "Stopped") if kinds else None,
-            "bytes_processed": processed,
-            "size": humanize.size(processed),
-            "bytes_added": added,
-            "added": humanize.size(added),
-            "log_tail": log_tail or None,
-        }
-    )

@@ -23,6 +23,14 @@ def container_of(hook: Hook, containers: Iterable[Container]) -> Container | Non
 
 def objection(hooks: Hooks, permit: Permit, containers: Iterable[Container]) -> Objection | None:
     """Return why the hooks of a policy cannot be run, or None."""
+    seen = tuple(containers)
+    # A hook that may fail is only told of.
+    missing = (_missing(hook, seen) for hook in (*hooks.pre, *hooks.post) if hook.on_error == "Fail")
+    return not_permitted(hooks, permit) or next((one for one in missing if one), None)
+
+
+def not_permitted(hooks: Hooks, permit: Permit) -> Objection | None:
+    """Object to commands that the host does not allow."""
     every = (*hooks.pre, *hooks.post)
     if not every:
         return None
@@ -33,10 +41,7 @@ def objection(hooks: Hooks, permit: Permit, containers: Iterable[Container]) -> 
         if not permits.allows(permit, hook.project):
             message = permits.refusal(f"the hook of {hook.project}/{hook.service}", hook.project)
             return Objection(reasons.NOT_PERMITTED, message, "fail")
-    seen = tuple(containers)
-    # A hook that may fail is only told of.
-    missing = (_missing(hook, seen) for hook in every if hook.on_error == "Fail")
-    return next((one for one in missing if one), None)
+    return None
 
 
 def _missing(hook: Hook, containers: tuple[Container, ...]) -> Objection | None:

@@ -7,16 +7,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from compose_backup.api import reasons
-from compose_backup.api.backup_run import HostChoice, RepositoryChoice
+from compose_backup.api.backup_run import AT_WORK, HostChoice, RepositoryChoice
 from compose_backup.api.conditions import READY
 from compose_backup.api.job import CatalogJob, CatalogReport
 from compose_backup.api.record import VolumeManifest
 from compose_backup.api.resources import Host, Policy, Repository, Restore, Run
 from compose_backup.api.restore_request import ResolvedRestore, ResolvedVolume, VolumeDefinition
-from compose_backup.planning import humanize, restore_source, writers
-from compose_backup.planning.backup import engine_busy
+from compose_backup.planning import humanize, permits, places, restore_source, writers
 from compose_backup.planning.checks import Objection, first_objection
-from compose_backup.planning.facts import Inventory
+from compose_backup.planning.facts import Inventory, Volume
 from compose_backup.planning.labels import archive_identity
 from compose_backup.planning.selection import is_ours, repository_volumes
 
@@ -88,36 +87,17 @@ def source_missing(facts: RestoreFacts) -> Objection | None:
 
 def repository_not_ready(facts: RestoreFacts) -> Objection | None:
     """Object to a repository that is missing, on another host, or cannot be opened."""
-    repository, host = facts.repository, facts.host
-    if repository is None:
-        name = restore_source.repository_name(facts.restore, facts.source_run, facts.source_policy)
-        message = f"ArchiveRepository {name} does not exist in this namespace; create it"
-        return Objection(reasons.REPOSITORY_NOT_FOUND, message)
-    if host is not None and repository.spec.host_ref.name != host.name:
-        return Objection(
-            reasons.WRONG_HOST,
-            f"ArchiveRepository {repository.name} lies on ComposeHost {repository.spec.host_ref.name}, and cannot be "
-            f"read on {host.name}: a directory or volume can only be used on its own host",
-            "fail",
-        )
-    if not repository.ready:
-        return Objection(
-            reasons.REPOSITORY_NOT_READY,
-            f"ArchiveRepository {repository.name} is not ready: {repository.condition(READY)}",
-        )
-    return None
+    name = restore_source.repository_name(facts.restore, facts.source_run, facts.source_policy)
+    return places.repository_not_ready(facts.repository, name, facts.host.name if facts.host else None)
 
 
 def host_not_ready(facts: RestoreFacts) -> Objection | None:
     """Object to a host that is missing or does not answer."""
-    if facts.host is None:
-        name = restore_source.host_name(facts.restore, facts.source_run, facts.source_policy)
-        message = f"ComposeHost {name}, to which is restored, does not exist in this namespace; create it"
-        return Objection(reasons.HOST_NOT_FOUND, message)
-    if facts.inventory is None or not facts.host.ready:
-        return Objection(
-            reasons.HOST_NOT_READY, f"ComposeHost {facts.host.name} is not ready: {facts.host.condition(READY)}"
-        )
+    name = restore_source.host_name(facts.restore, facts.source_run, facts.source_policy)
+    if objection := places.host_not_ready(facts.host, name):
+        return objection
+    if facts.inventory is None:
+        return Objection(reasons.HOST_NOT_READY, f"the volumes of ComposeHost {name} were not listed yet")
     return None
 
 
@@ -266,8 +246,10 @@ def definition_of(manifest: VolumeManifest, target: str) -> VolumeDefinition:
 
 
 def volumes_in_use(facts: RestoreFacts) -> Objection | None:
-    """Object while a running container uses a target: it would see, and write to, data that is half there."""
+    """Object while a running container uses a target and is not to be stopped: it would see data that is half there."""
     assert facts.inventory and facts.restore.status.resolved
+    if facts.restore.spec.quiesce == "Stop":
+        return None  # planning/quiescing.py says who goes down
     users = [
         f"{container.title} ({target})"
         for target in (volume.target for volume in facts.restore.status.resolved.volumes)
@@ -282,6 +264,16 @@ def volumes_in_use(facts: RestoreFacts) -> Objection | None:
         f"running containers hold the target volumes: {humanize.listed(sorted(users))}; stop them, the restore then "
         "starts",
     )
+
+
+def not_permitted(facts: RestoreFacts) -> Objection | None:
+    """Object to targets of projects that the host does not allow, missing ones included."""
+    assert facts.host and facts.inventory and facts.restore.status.resolved
+    targets = [
+        facts.inventory.volume(one.target) or Volume(one.target, labels=one.definition.labels if one.definition else {})
+        for one in facts.restore.status.resolved.volumes
+    ]
+    return permits.volumes_refused(facts.host.spec.permit, targets, facts.inventory)
 
 
 def host_changed(facts: RestoreFacts) -> Objection | None:
@@ -328,7 +320,7 @@ def other_restore(facts: RestoreFacts) -> Objection | None:
     """Object to a second restore on a volume at a time: the oldest request goes first."""
     me = (facts.restore.created, facts.restore.name)
     for other in facts.restores:
-        first = other.status.phase == "Running" or (other.created, other.name) < me
+        first = other.status.phase in AT_WORK or (other.created, other.name) < me
         if first and (shared := _shared(facts, other)):
             return Objection(
                 reasons.RESTORE_ACTIVE,
@@ -340,7 +332,7 @@ def other_restore(facts: RestoreFacts) -> Objection | None:
 def backup_active(facts: RestoreFacts) -> Objection | None:
     """Object while a backup reads one of the targets."""
     for run in facts.runs:
-        if run.status.phase == "Running" and (shared := _shared(facts, run)):
+        if run.status.phase in AT_WORK and (shared := _shared(facts, run)):
             return Objection(
                 reasons.PENDING, f"BackupRun {run.namespace}/{run.name} reads {humanize.listed(shared)} at the moment"
             )
@@ -359,7 +351,7 @@ def _shared(facts: RestoreFacts, other: Run | Restore) -> list[str]:
 def host_busy(facts: RestoreFacts) -> Objection | None:
     """Object when the engine already has as many runs and restores as it may."""
     assert facts.host
-    return engine_busy(facts.host, facts.hosts, facts.runs, facts.restores)
+    return places.engine_busy(facts.host, facts.hosts, facts.runs, facts.restores)
 
 
 BEFORE_START = (
@@ -367,6 +359,7 @@ BEFORE_START = (
     waited_too_long,
     host_not_ready,
     host_changed,
+    not_permitted,
     other_restore,
     older_restore_undecided,
     backup_active,

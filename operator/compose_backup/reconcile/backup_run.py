@@ -25,7 +25,7 @@ from compose_backup.api.job import BackupJob, BackupReport, CatalogJob, CatalogR
 from compose_backup.api.kinds import BACKUP_POLICY
 from compose_backup.api.resources import Host, Repository, Run
 from compose_backup.errors import Stalled
-from compose_backup.planning import agent_state, humanize, labels
+from compose_backup.planning import agent_state, backup_end, humanize, labels
 from compose_backup.planning import backup as planning
 from compose_backup.planning.agent_container import (
     BACKUP_CAPABILITIES,
@@ -150,8 +150,8 @@ async def _placed(world: World, run: Run) -> Placed | Failure:
     pledge = world.memory.pledges.get(run.uid)
     repository = pledge.repository if pledge else world.store.repository(run.namespace, resolved.repository.name)
     if host is None or repository is None:
-        return planning.deleted(resolved, host)
-    if moved := planning.moved(resolved, host):
+        return backup_end.deleted(resolved, host)
+    if moved := backup_end.moved(resolved, host):
         return moved
     if pledge is None:
         pledge = await _pledged(world, run, host, repository)
@@ -269,7 +269,7 @@ def _attempt_ended(placed: Placed, status: BackupRunStatus, report: Report, log_
         return _end(world, status, "Cancelled", stop, remove)
     if report.failure and (late := _deadline_passed(placed, dt.timedelta())):
         return _end(world, status, "Failed", late, remove)
-    after = planning.after_attempt(status, report, log_tail, world.now())
+    after = backup_end.after_attempt(status, report, log_tail, world.now())
     if after.completion_time is None:
         assert after.retry_at and after.failure
         begins = f"the next one begins at {after.retry_at:%H:%M:%SZ}"
@@ -285,7 +285,7 @@ def _end(
     failure: Failure,
     afterwards: agents.Action | None = None,
 ) -> Outcome:
-    return _ended(planning.finished(status, phase, failure, world.now()), afterwards)
+    return _ended(backup_end.finished(status, phase, failure, world.now()), afterwards)
 
 
 def _ended(status: BackupRunStatus, afterwards: agents.Action | None) -> Outcome:
