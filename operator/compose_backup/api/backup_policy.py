@@ -64,6 +64,14 @@ class ServiceQuiesce(Model):
 class Quiesce(Model):
     """What is done with the services that write to a volume while it is read."""
 
+    model_config = with_rules(
+        cel(
+            "!has(self.stopTimeoutSeconds) || !has(self.maxSeconds) || self.stopTimeoutSeconds <= self.maxSeconds",
+            "quiesce.stopTimeoutSeconds must not be longer than quiesce.maxSeconds, the longest that services may be "
+            "down",
+        )
+    )
+
     method: Method = "Stop"
     """`Stop` stops them, `Pause` freezes them (a crash-consistent copy), `None` asks for a live copy: files may belong
     to different moments. Default: `Stop`."""
@@ -85,6 +93,10 @@ class Quiesce(Model):
 
 class Hook(Model):
     """A command that is run in a container of a service, which must be running."""
+
+    model_config = with_rules(
+        cel("self.command.size() == 0 || self.command[0].size() > 0", "command must begin with the program to run")
+    )
 
     project: Line
     """Compose project of the service."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from compose_backup.api import reasons
-from compose_backup.api.backup_run import Failure, Progress
-from compose_backup.api.job import Report
+from compose_backup.api.backup_run import Failure, Progress, QuiesceResult
+from compose_backup.api.job import Report, Window
 from compose_backup.planning.facts import AgentLook
 
 KILLED_EXIT_CODE = 137
@@ -23,6 +23,10 @@ class Working:
 
     sequence: int
     progress: Progress | None
+    window: Window | None = None
+    """Where the services are, None when nothing is down."""
+    quiesce: QuiesceResult | None = None
+    """The services that are or were down."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Died:
     failure: Failure
     target_touched: bool
     log_tail: str
+    quiesce: QuiesceResult | None = None
+    """The services that were down when it last spoke; what became of them afterwards it cannot tell."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,11 @@ AgentState = Working | Reported | Died | NeverStarted
 
 
 def judge(look: AgentLook | None) -> AgentState:
-    """Return what a look at the container means."""
+    """Return what a look at the container means.
+
+    A container that was restarted shows the events of all its processes, one after the other, each numbered from one:
+    the newest counts, and the report is the last one.
+    """
     if look is None:
         return Died(_vanished(), target_touched=True, log_tail="")
     if look.state == "created":
@@ -61,13 +71,24 @@ def judge(look: AgentLook | None) -> AgentState:
     if report is not None and not look.alive:
         return Reported(report, tail)
     if look.alive:
-        progress = next((event.progress for event in reversed(look.events) if event.progress), None)
-        return Working(look.events[-1].sequence if look.events else 0, progress)
+        return _working(look)
     if look.exit_code == NO_JOB_EXIT_CODE and not look.events:
         return Died(_jobless(), target_touched=False, log_tail=tail)
     # Without a single event nothing is known, and a target whose state is unknown must not be used.
     touched = any(event.target_touched for event in look.events) or not look.events
-    return Died(_death(look), touched, tail)
+    return Died(_death(look), touched, tail, _quiesce(look))
+
+
+def _working(look: AgentLook) -> Working:
+    progress = next((event.progress for event in reversed(look.events) if event.progress), None)
+    newest = look.events[-1] if look.events else None
+    if newest is None:
+        return Working(0, progress)
+    return Working(newest.sequence, progress, newest.window, _quiesce(look))
+
+
+def _quiesce(look: AgentLook) -> QuiesceResult | None:
+    return next((event.quiesce for event in reversed(look.events) if event.quiesce), None)
 
 
 def has_its_job(look: AgentLook | None) -> bool | None:

@@ -13,7 +13,9 @@ from typing import Literal
 
 from compose_backup.api import reasons
 from compose_backup.api.backup_run import Failure
-from compose_backup.api.conditions import FINISHED, READY, RECONCILING, STALLED, Condition
+from compose_backup.api.compose_host import Unresumed
+from compose_backup.api.conditions import FINISHED, READY, RECONCILING, SERVICES_RESUMED, STALLED, Condition
+from compose_backup.planning import humanize
 
 Truth = Literal["True", "False", "Unknown"]
 State = Literal["good", "working", "waiting", "stalled", "ended-well", "ended-badly"]
@@ -62,6 +64,30 @@ def ended(phase: str, failure: Failure | None, done: str) -> tuple[Claim, ...]:
     reason, message = (failure.reason, failure.message) if failure else (phase, done)
     state: State = "ended-well" if phase in ("Succeeded", "Skipped") else "ended-badly"
     return (*claims(Standing(state, reason, message)), Claim(FINISHED, "True", phase, message))
+
+
+def services_resumed(unresumed: Sequence[Unresumed]) -> Claim:
+    """Return whether every service of a host that was stopped runs again, or which one does not and why."""
+    if not unresumed:
+        return Claim(SERVICES_RESUMED, "True", reasons.ALL_RESUMED, "every service that was stopped runs again")
+    stuck = [one for one in unresumed if not one.kept_stopped]
+    kept = [one for one in unresumed if one.kept_stopped]
+    parts = [
+        f"{_service(one)}, stopped by {one.owner}, does not run: {one.error or 'it is tried again'}"
+        for one in stuck[:3]
+    ]
+    if len(stuck) > 3:
+        parts.append(f"{len(stuck) - 3} more do not run")
+    if kept:
+        names = humanize.listed(sorted({_service(one) for one in kept}))
+        owners = humanize.listed(sorted({one.owner for one in kept}))
+        parts.append(f"{names} kept stopped since {owners} left their data incomplete: restore again, and they start")
+    reason = reasons.SERVICE_NOT_RESUMED if stuck else reasons.KEPT_STOPPED
+    return Claim(SERVICES_RESUMED, "False", reason, "; ".join(parts))
+
+
+def _service(one: Unresumed) -> str:
+    return one.service if one.service == one.container else f"{one.service} ({one.container})"
 
 
 def conditions(

@@ -12,7 +12,7 @@ from compose_backup.api import reasons
 from compose_backup.api.backup_run import Failure
 from compose_backup.api.job import Report
 from compose_backup.api.restore_request import RestoreRequestStatus, VolumeDefinition
-from compose_backup.planning import humanize
+from compose_backup.planning import downtime, humanize
 from compose_backup.planning.agent_state import Died
 
 
@@ -20,23 +20,51 @@ def after_report(status: RestoreRequestStatus, report: Report, log_tail: str, no
     """Return the final status of a restore whose agent has reported."""
     volumes = report.restore.volumes if report.restore else ()
     failure = report.failure or _unproven(status, report)
-    status = status.model_copy(update={"volumes": volumes, "log_tail": log_tail or None})
-    if report.cancelled and not any(volume.phase == "TargetIncomplete" for volume in volumes):
+    said = report.restore or report.cleanup
+    quiesce = said.quiesce if said else None
+    status = status.model_copy(update={"volumes": volumes, "log_tail": log_tail or None, **downtime.shown(quiesce)})
+    incomplete = _is_incomplete(report)
+    if failure and incomplete and failure.reason != reasons.TARGET_INCOMPLETE:
+        failure = _incomplete(status, failure)
+    if failure:
+        failure = failure.model_copy(update={"message": f"{failure.message}{downtime.kept(quiesce)}"[:4096]})
+    if report.cancelled and not incomplete:
         return finished(status, "Cancelled", failure, now)
     return finished(status, "Failed" if failure else "Succeeded", failure, now)
 
 
+def _is_incomplete(report: Report) -> bool:
+    """Return whether a target may hold half-restored data: an agent that was restarted knows only its journal."""
+    volumes = report.restore.volumes if report.restore else ()
+    touched = report.cleanup is not None and report.cleanup.target_touched
+    return touched or any(volume.phase == "TargetIncomplete" for volume in volumes)
+
+
 def after_death(status: RestoreRequestStatus, died: Died, now: dt.datetime) -> RestoreRequestStatus:
     """Return the final status of a restore whose agent died: with something written, the targets are not to be used."""
-    failure = died.failure
-    if died.target_touched:
-        targets = [volume.target for volume in status.resolved.volumes] if status.resolved else []
-        failure = Failure(
-            reason=reasons.TARGET_INCOMPLETE,
-            message=f"{died.failure.message}; {humanize.listed(targets)} may hold half-restored data: do not start "
-            "services onto it, restore again with existingData: Mirror",
-        )
-    return finished(status.model_copy(update={"log_tail": died.log_tail or None}), "Failed", failure, now)
+    quiesce = died.quiesce or status.quiesce
+    if quiesce and died.target_touched:
+        quiesce = quiesce.model_copy(update={"kept_stopped": any(not one.up_time for one in quiesce.services)})
+    failure = _incomplete(status, died.failure) if died.target_touched else died.failure
+    failure = failure.model_copy(update={"message": f"{failure.message}{downtime.kept(quiesce)}"[:4096]})
+    status = status.model_copy(update={"log_tail": died.log_tail or None, **downtime.shown(quiesce)})
+    return finished(status, "Failed", failure, now)
+
+
+def _incomplete(status: RestoreRequestStatus, cause: Failure) -> Failure:
+    """Return the failure that says what must not be used, and how to get out of it."""
+    targets = [volume.target for volume in status.resolved.volumes] if status.resolved else []
+    return Failure(
+        reason=reasons.TARGET_INCOMPLETE,
+        message=f"{cause.message}; {humanize.listed(targets)} may hold half-restored data: do not start "
+        "services onto it, restore again with existingData: Mirror",
+    )
+
+
+def done(status: RestoreRequestStatus) -> str:
+    """Return what a restore has done, for the message of its conditions."""
+    down = f"; services down for at most {status.downtime}" if status.downtime else ""
+    return f"{len(status.volumes)} volumes restored{down}{downtime.unhealthy(status.quiesce)}"
 
 
 def finished(

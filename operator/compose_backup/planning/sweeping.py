@@ -1,4 +1,4 @@
-"""What the sweep does with a container of ours. Called by reconcile/sweep.py."""
+"""What the sweep does with a container of ours; journals are judged in debts.py. Called by reconcile/sweep.py."""
 
 from __future__ import annotations
 
@@ -24,9 +24,14 @@ def verdict(container: OwnContainer, owner: Owner | None, body: Mapping[str, Any
 
     `body` is None where the owner is gone. One of the same name with another UID is not the owner, and needs nothing.
     """
-    if owner and body and body["metadata"]["uid"] == owner.uid and not _finished(body):
+    if is_needed(owner, body):
         return Verdict.KEEP
     return Verdict.TERMINATE if container.state in ("running", "paused", "restarting") else Verdict.REMOVE
+
+
+def is_needed(owner: Owner | None, body: Mapping[str, Any] | None) -> bool:
+    """Return whether the object that something on a host was made for is still at work."""
+    return owner is not None and body is not None and body["metadata"]["uid"] == owner.uid and not _finished(body)
 
 
 def _finished(body: Mapping[str, Any]) -> bool:
