@@ -7,7 +7,7 @@ TESTS ?= tests
 WORKERS ?= $(if $(filter true,$(USE_EXISTING_CLUSTER)),,--numprocesses=3 --dist=loadfile)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sandbox-up sandbox-down check generate test-unit sabotage bench
+.PHONY: help demo test sandbox-up sandbox-down check generate test-unit sabotage bench chaos
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -46,6 +46,9 @@ sabotage: .venv/ready ## break each guarded rule in a scratch copy and see its t
 
 bench: .venv/ready ## the figures, each with what it must be
 	@$(PYTHON) -m realparts on-ground $(PYTHON) benchmarks/run.py
+
+chaos: .venv/ready ## a campaign of faults: RUNS=20, SEED=number, ROUND=number plays one again
+	@$(PYTHON) -m chaos --runs $(or $(RUNS),20) $(if $(SEED),--seed $(SEED)) $(if $(ROUND),--round $(ROUND))
 
 # Made anew when the list of packages changes.
 .venv/ready: pyproject.toml

@@ -1,0 +1,59 @@
+"""Whether a run that is called good is good: plain restic opens the repository and reads what the run has left.
+
+Called by campaign.py. It shares nothing with the product but the public names of tags.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from chaos.cluster_api import Document
+from chaos.invariants import Before, Host, copy_is_true, restored
+from chaos.project import VOLUMES, volume_name
+
+Restic = Callable[..., bytes]
+
+
+def good_run(restic: Restic, host: Host, before: Before, run: Document, scratch: Path) -> Iterator[str]:
+    """A run that succeeded has a record, a snapshot of each volume, a sound repository, and data as at its stop."""
+    uid, status = run["metadata"]["uid"], run["status"]
+    found = _snapshots(restic, uid)
+    if len([one for one in found if "kind=record" in one["tags"]]) != 1:
+        yield f"{run['metadata']['name']} Succeeded with {len(found)} snapshots and not one record"
+    ids = {one["name"]: one.get("snapshotId", "") for one in status.get("volumes", [])}
+    if status.get("consistency") != "Stopped":
+        yield f"{run['metadata']['name']} is {status.get('consistency')}"
+    for key in VOLUMES:
+        with _copy(restic, ids.get(volume_name(key), ""), key, scratch) as copy:
+            yield from copy_is_true(host, before, key, Path(copy) / "volumes" / volume_name(key))
+
+
+def good_restore(restic: Restic, host: Host, before: Before, request: Document, scratch: Path) -> Iterator[str]:
+    """After a restore that succeeded every service has gone on from its snapshot."""
+    for volume in request["status"]["resolved"]["volumes"]:
+        key = volume["target"].partition("_")[2]
+        with _copy(restic, volume["snapshotId"], key, scratch) as copy:
+            yield from restored(host, before, key, Path(copy) / "volumes" / volume["source"])
+
+
+def sound(restic: Restic) -> Iterator[str]:
+    """The repository is sound."""
+    try:
+        restic("check", "--quiet")
+    except Exception as failed:  # the runner's own tree: whatever it is, the repository is not known to be sound
+        yield f"restic check: {failed}"
+
+
+def _snapshots(restic: Restic, uid: str) -> list[Document]:
+    found: list[Document] = json.loads(restic("snapshots", "--json"))
+    return [one for one in found if f"uid={uid}" in one.get("tags", [])]
+
+
+def _copy(restic: Restic, snapshot: str, key: str, scratch: Path) -> tempfile.TemporaryDirectory[str]:
+    directory = tempfile.TemporaryDirectory(dir=scratch, prefix=key)
+    if snapshot:
+        restic("restore", snapshot, "--target", directory.name, "--quiet")
+    return directory
