@@ -120,7 +120,8 @@ RESTORE_ACTIVE: Final = "RestoreActive"
 VOLUME_IN_USE: Final = "VolumeInUse"
 """Containers that run have the volume mounted: stop them; the message names them."""
 SERVICES_RUNNING: Final = "ServicesRunning"
-"""Services that write to the volume are running. Stop them, or ask for a live copy with `quiesce.method: None`."""
+"""Services that write to a volume run and cannot be stopped and started again, or wrote while it was read: the message
+names them."""
 
 # Services
 

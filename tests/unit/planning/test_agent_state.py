@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from compose_backup.api import reasons
-from compose_backup.api.backup_run import Progress
+from compose_backup.api.backup_run import Failure, Progress, QuiesceResult
 from compose_backup.api.job import Event, Report
 from compose_backup.planning.agent_state import Died, NeverStarted, Reported, Working, has_its_job, judge
 from compose_backup.planning.facts import AgentLook
@@ -26,6 +26,31 @@ DEAD = replace(BASELINE, state="exited", exit_code=1, error_output="x" * 2000 + 
 def test_a_container_that_lives_works_even_when_its_report_is_out(state: str) -> None:
     look = replace(BASELINE, state=state, events=(ACCEPTED, HALF, REPORT))
     assert judge(look) == Working(4, Progress(percent=50))
+
+
+QUIESCE = QuiesceResult(method="Stop")
+RESUMING = Event(sequence=3, time=NOW, type="progress", window="Resuming", quiesce=QUIESCE)
+
+
+def test_where_the_services_are_is_what_the_newest_event_says() -> None:
+    assert judge(replace(BASELINE, events=(HALF, RESUMING))) == Working(3, Progress(percent=50), "Resuming", QUIESCE)
+    after = judge(replace(BASELINE, events=(RESUMING, HALF)))
+    assert after == Working(2, Progress(percent=50), None, QUIESCE)
+
+
+def test_a_restarted_agent_counts_by_its_newest_events() -> None:
+    first = Event(sequence=90, time=NOW, type="progress", window="Quiesced", quiesce=QUIESCE)
+    again = Event(sequence=1, time=NOW, type="progress", window="Resuming", quiesce=QUIESCE)
+    assert judge(replace(BASELINE, events=(first, again))) == Working(1, None, "Resuming", QUIESCE)
+    interrupted = Failure(reason=reasons.INTERRUPTED, message="restarted", retryable=True)
+    last = Event(sequence=2, time=NOW, type="report", report=Report(failure=interrupted))
+    seen = judge(replace(DEAD, events=(first, REPORT, again, last)))
+    assert isinstance(seen, Reported) and seen.report.failure == interrupted
+
+
+def test_a_death_remembers_what_was_down() -> None:
+    seen = judge(replace(DEAD, events=(RESUMING, HALF)))
+    assert isinstance(seen, Died) and seen.quiesce == QUIESCE
 
 
 def test_before_its_first_word_it_works() -> None:

@@ -1,21 +1,20 @@
-"""Whether a run may start, what it is started with, and how an attempt ends it."""
+"""Whether a run may start, and what it is started with."""
 
 from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
 from compose_backup.api import reasons
-from compose_backup.api.backup_policy import Retry
-from compose_backup.api.backup_run import BackupRunStatus, Failure, VolumeResult
-from compose_backup.api.job import BackupReport, Report
-from compose_backup.api.record import Verdict
-from compose_backup.api.resources import Host
-from compose_backup.planning import backup
-from compose_backup.planning.backup import RunFacts, admit, after_attempt, may_look
+from compose_backup.api.backup_policy import Quiesce
+from compose_backup.api.backup_run import QuiescedService, QuiesceResult
+from compose_backup.api.compose_host import Permit
+from compose_backup.api.resources import Host, Run
+from compose_backup.planning import backup, window
+from compose_backup.planning.backup import RunFacts, admit, may_look
 from compose_backup.planning.checks import Objection
 from compose_backup.planning.facts import Inventory, Volume
 from fakes import objects
@@ -42,6 +41,21 @@ ACTIVE = status(objects.run("weekly-1", policyRef={"name": "weekly"}), phase="Ru
 RESTORING = status(objects.restore(), phase="Running", resolved=resolved_restore("shop_db"))
 ROOMY = spec(HOST, max_concurrent_runs=3)
 TWIN = replace(objects.host("srv1-too", maxConcurrentRuns=1), namespace="test")
+
+
+ALLOWS_OTHERS = spec(HOST, permit=Permit(projects=("blog-*",)))
+HOOK = {"project": "shop", "service": "db", "command": ["true"]}
+
+
+def down_for(seconds: float, **changes: Any) -> Run:
+    """Return a good run of the policy whose services were down for so long."""
+    measured = QuiesceResult(
+        method="Stop",
+        services=(QuiescedService(container="db", service="shop/db", method="Stop"),),
+        downtime_seconds=seconds,
+    )
+    given = {"phase": "Succeeded", "resolved": resolved_run("shop_data", "shop_db"), "quiesce": measured} | changes
+    return status(objects.run(f"nightly-{seconds}"), **given)
 
 
 def policy(**changes: Any) -> RunFacts:
@@ -135,6 +149,26 @@ OBJECTIONS = [
         "wait",
         id="a restore writes to a volume",
     ),
+    pytest.param(
+        replace(alone_on(ROOMY), restores=(status(RESTORING, phase="Resuming"),)),
+        reasons.RESTORE_ACTIVE,
+        "wait",
+        id="a restore starts its services again",
+    ),
+    pytest.param(
+        replace(BASELINE, runs=(status(ACTIVE, phase="Resuming"),)),
+        reasons.HOST_BUSY,
+        "wait",
+        id="the engine's one run starts its services again",
+    ),
+    pytest.param(alone_on(ALLOWS_OTHERS), reasons.NOT_PERMITTED, "fail", id="volumes of a project that is not allowed"),
+    pytest.param(policy(hooks={"pre": [HOOK]}), reasons.NOT_PERMITTED, "fail", id="hooks are not allowed"),
+    pytest.param(
+        replace(BASELINE, earlier=(down_for(601.0),)),
+        reasons.WINDOW_EXCEEDED,
+        "fail",
+        id="services would be down for too long",
+    ),
 ]
 
 
@@ -210,6 +244,11 @@ SIMPLEST = {
         pytest.param(
             replace(BASELINE, restores=(status(RESTORING, phase="Pending"),)), id="a restore that waits stops nobody"
         ),
+        pytest.param(replace(BASELINE, earlier=(down_for(600.0),)), id="services would be down just long enough"),
+        pytest.param(
+            replace(alone_on(spec(HOST, permit=Permit(hooks=True))), policy=objects.policy(hooks={"pre": [HOOK]})),
+            id="hooks are allowed",
+        ),
     ],
 )
 def test_admitted(facts: RunFacts) -> None:
@@ -226,92 +265,47 @@ def test_what_a_run_is_started_with_is_pinned() -> None:
     assert verdict.policy_uid == "uid-of-nightly" and verdict.host.engine_id == "engine-1"
     assert verdict.repository.repository_id == REPOSITORY_ID and verdict.slot == SLOT
     assert verdict.deadline == SLOT + 60 * MINUTE and verdict.exclude_files == ("*.log",)
-    assert verdict.retry.limit == 3 and verdict.live_copy_allowed
+    assert verdict.retry.limit == 3 and verdict.quiesce.method == "None"
 
 
 def test_a_live_copy_must_be_asked_for() -> None:
     verdict = admit(BASELINE)
-    assert not isinstance(verdict, Objection) and not verdict.live_copy_allowed
+    assert not isinstance(verdict, Objection) and verdict.quiesce.method == "Stop"
 
 
 def test_the_slot_of_a_run_made_by_hand_is_its_creation() -> None:
     assert backup.slot_of(replace(objects.run(slot=None), created=SLOT)) == SLOT
 
 
-# ----------------------------------------------------------------------------------------------------------------------
-
-LOST = Failure(reason=reasons.AGENT_LOST, message="gone", retryable=True)
-FULL = Failure(reason=reasons.DISK_FULL, message="full", retryable=False)
-GOOD = VolumeResult(name="shop_data", phase="Succeeded", snapshot_id="aa", consistency="Stopped", bytes_processed=2048)
-WHOLE = BackupReport(verdict="Succeeded", volumes=(GOOD,), record_id="rr")
-STARTED = BackupRunStatus(
-    phase="Running",
-    attempts=1,
-    start_time=SLOT,
-    resolved=resolved_run("shop_data", retry=Retry(limit=2, backoff_seconds=60)),
-)
-
-
-def partly(**changes: Any) -> BackupReport:
-    return WHOLE.model_copy(update={"verdict": "PartiallyFailed", **changes})
-
-
 @pytest.mark.parametrize(
-    ("attempts", "report", "phase", "retry_after"),
+    ("seconds", "expected"),
     [
-        pytest.param(1, Report(backup=WHOLE), "Succeeded", None, id="a record makes a run good"),
-        pytest.param(1, Report(failure=LOST), None, 60, id="a failure that may pass is tried again"),
-        pytest.param(2, Report(failure=LOST), None, 120, id="the pause doubles"),
-        pytest.param(3, Report(failure=LOST), "Failed", None, id="the limit is kept"),
-        pytest.param(1, Report(failure=FULL), "Failed", None, id="one that stays is not"),
-        pytest.param(1, Report(backup=partly(), failure=FULL), "PartiallyFailed", None, id="some data is archived"),
+        pytest.param([], None, id="no earlier run"),
+        pytest.param([down_for(10.0)], 10.0, id="one"),
+        pytest.param([down_for(10.0), down_for(30.0)], 20.0, id="two"),
         pytest.param(
-            1,
-            Report(backup=partly(record_id=None), failure=FULL),
-            "Failed",
-            None,
-            id="partly without a record is nothing",
+            [down_for(900.0 + hour, completion_time=SLOT + hour * 60 * MINUTE) for hour in range(5)],
+            903.0,
+            id="the last three",
         ),
-        pytest.param(3, Report(backup=partly(), failure=LOST), "PartiallyFailed", None, id="partly after the last try"),
-        pytest.param(3, Report(), "Failed", None, id="an empty report"),
-        pytest.param(3, Report(backup=WHOLE.model_copy(update={"record_id": None})), "Failed", None, id="no record"),
-        pytest.param(3, Report(backup=WHOLE.model_copy(update={"volumes": ()})), "Failed", None, id="no volume"),
+        pytest.param([down_for(10.0, phase="PartiallyFailed")], None, id="not a good one"),
+        pytest.param([down_for(10.0, resolved=resolved_run("shop_data"))], None, id="of other volumes"),
         pytest.param(
-            3,
-            Report(backup=WHOLE.model_copy(update={"volumes": (GOOD.model_copy(update={"phase": "Failed"}),)})),
-            "Failed",
+            [down_for(10.0, resolved=resolved_run("shop_data", "shop_db", quiesce=Quiesce(method="Pause")))],
             None,
-            id="a volume that failed under a good verdict",
+            id="by another method",
         ),
         pytest.param(
-            3,
-            Report(backup=WHOLE.model_copy(update={"volumes": (GOOD.model_copy(update={"name": "another"}),)})),
-            "Failed",
-            None,
-            id="a volume of the run is not in the report",
+            [down_for(10.0, resolved=resolved_run("shop_data", "shop_db", policy_uid="x"))], None, id="another's"
         ),
+        pytest.param([down_for(0.0, quiesce=QuiesceResult(method="Stop"))], None, id="nothing was down"),
     ],
 )
-def test_after_attempt(attempts: int, report: Report, phase: str | None, retry_after: int | None) -> None:
-    now = SLOT + 5 * MINUTE
-    after = after_attempt(STARTED.model_copy(update={"attempts": attempts}), report, "", now)
-    if retry_after:
-        assert after.retry_at == now + dt.timedelta(seconds=retry_after)
-        assert (after.phase, after.completion_time, after.agent) == ("Running", None, None)
-    else:
-        assert (after.phase, after.completion_time, after.duration) == (phase, now, "5m0s")
-        assert (after.failure is None) == (phase == "Succeeded")
+def test_how_long_services_will_be_down(seconds: list[Run], expected: float | None) -> None:
+    assert window.estimate(seconds, "uid-of-nightly", ["shop_data", "shop_db"], Quiesce()) == expected
 
 
-@pytest.mark.parametrize("verdict", get_args(Verdict))
-def test_only_a_good_verdict_without_a_failure_is_green(verdict: Verdict) -> None:
-    report = Report(backup=WHOLE.model_copy(update={"verdict": verdict}))
-    after = after_attempt(STARTED.model_copy(update={"attempts": 9}), report, "", SLOT)
-    assert (after.phase == "Succeeded") == (verdict == "Succeeded")
-
-
-def test_results_are_told_in_columns() -> None:
-    live = GOOD.model_copy(update={"name": "b", "consistency": "Live", "bytes_added": 1536})
-    after = after_attempt(STARTED, Report(backup=WHOLE.model_copy(update={"volumes": (GOOD, live)})), "tail", SLOT)
-    assert (after.consistency, after.size, after.added, after.record) == ("Live", "4.0 KiB", "1.5 KiB", "rr")
-    assert after.log_tail == "tail"
+def test_a_window_that_is_too_long_is_told_with_its_number() -> None:
+    objection = window.too_long([down_for(754.0)], "uid-of-nightly", ["shop_data", "shop_db"], Quiesce())
+    assert objection is not None
+    assert "12m34s" in objection.message and "600 s" in objection.message

@@ -7,9 +7,20 @@ from typing import Any, get_args
 
 import pytest
 
+from compose_backup.api import reasons
 from compose_backup.api.backup_run import TERMINAL_PHASES, Failure
+from compose_backup.api.compose_host import Unresumed
 from compose_backup.api.kinds import KINDS
-from compose_backup.planning.conditions import Claim, Standing, State, claims, conditions, ended, unfinished
+from compose_backup.planning.conditions import (
+    Claim,
+    Standing,
+    State,
+    claims,
+    conditions,
+    ended,
+    services_resumed,
+    unfinished,
+)
 
 NOW = dt.datetime(2026, 10, 13, 2, 0, 0, 500, tzinfo=dt.UTC)
 LATER = NOW + dt.timedelta(hours=1)
@@ -92,3 +103,36 @@ def test_transition_time(second: Claim, moved: bool) -> None:
 def test_a_long_message_is_cut_to_what_the_schema_takes() -> None:
     (made,) = conditions((Claim("Ready", "True", "R", "x" * 9000),), (), 1, NOW)
     assert len(made.message) == 4096
+
+
+STUCK = Unresumed(
+    container="shop-db-1",
+    container_id="aa",
+    service="shop/db",
+    journal="j",
+    owner="BackupRun prod/n",
+    error="port taken",
+)
+KEPT = STUCK.model_copy(update={"service": "shop/web", "kept_stopped": True, "owner": "RestoreRequest prod/rescue"})
+
+
+@pytest.mark.parametrize(
+    ("unresumed", "status", "reason", "words"),
+    [
+        pytest.param((), "True", reasons.ALL_RESUMED, (), id="nothing is owed"),
+        pytest.param(
+            (STUCK,),
+            "False",
+            reasons.SERVICE_NOT_RESUMED,
+            ("shop/db (shop-db-1)", "BackupRun prod/n", "port taken"),
+            id="one does not run",
+        ),
+        pytest.param((STUCK,) * 5, "False", reasons.SERVICE_NOT_RESUMED, ("2 more",), id="many do not run"),
+        pytest.param((KEPT,), "False", reasons.KEPT_STOPPED, ("shop/web", "rescue", "restore again"), id="kept"),
+        pytest.param((KEPT, STUCK), "False", reasons.SERVICE_NOT_RESUMED, ("port taken", "kept stopped"), id="both"),
+    ],
+)
+def test_services_resumed(unresumed: tuple[Unresumed, ...], status: str, reason: str, words: tuple[str, ...]) -> None:
+    claim = services_resumed(unresumed)
+    assert (claim.type, claim.status, claim.reason) == ("ServicesResumed", status, reason)
+    assert all(word in claim.message for word in words)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from compose_backup.api.journal import RestartPolicy
 from compose_backup.planning import engine_json
 from compose_backup.planning.facts import Container, Mount, Volume
 
@@ -70,6 +71,78 @@ def test_inspected_container_has_its_start() -> None:
         mounts=MOUNTS,
     )
     assert container.title == "shop/db"
+
+
+SECOND = 10**9
+
+
+@pytest.mark.parametrize(
+    ("check", "seconds"),
+    [
+        pytest.param(None, 0, id="none"),
+        pytest.param({"Test": ["NONE"]}, 0, id="switched-off"),
+        pytest.param({"Test": ["CMD", "x"]}, 90, id="defaults"),
+        pytest.param(
+            {"Test": ["CMD", "x"], "Interval": SECOND, "Retries": 5, "StartPeriod": 10 * SECOND}, 15, id="all"
+        ),
+        pytest.param({"Test": ["CMD", "x"], "Interval": SECOND // 2, "Retries": 3}, 2, id="rounded-up"),
+        pytest.param({"Test": ["CMD", "x"], "Interval": 600 * SECOND}, 300, id="bounded"),
+    ],
+)
+def test_how_long_health_may_take(check: dict[str, Any] | None, seconds: int) -> None:
+    document = INSPECTED | {"Config": {"Healthcheck": check}}
+    assert engine_json.inspected_container(document).health_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("said", "health"),
+    [
+        (None, None),
+        ({"Status": "none"}, None),
+        ({"Status": "healthy"}, "healthy"),
+        ({"Status": "starting"}, "starting"),
+    ],
+    ids=["absent", "none", "healthy", "starting"],
+)
+def test_health(said: dict[str, Any] | None, health: str | None) -> None:
+    document = INSPECTED | {"State": {"Status": "running", "Health": said}}
+    assert engine_json.inspected_container(document).health == health
+
+
+@pytest.mark.parametrize(
+    ("said", "policy"),
+    [
+        pytest.param(None, RestartPolicy(), id="absent"),
+        pytest.param({"Name": ""}, RestartPolicy(), id="empty"),
+        pytest.param(
+            {"Name": "on-failure", "MaximumRetryCount": 3},
+            RestartPolicy(name="on-failure", maximum_retry_count=3),
+            id="with-a-count",
+        ),
+    ],
+)
+def test_restart_policy(said: dict[str, Any] | None, policy: RestartPolicy) -> None:
+    document = INSPECTED | {"HostConfig": {"RestartPolicy": said}}
+    assert engine_json.inspected_container(document).restart_policy == policy
+
+
+@pytest.mark.parametrize(
+    ("host_config", "joined"),
+    [
+        pytest.param({"NetworkMode": "shop_default", "PidMode": "", "IpcMode": "private"}, (), id="nobody"),
+        pytest.param({"NetworkMode": "container:aa", "PidMode": "container:aa"}, ("aa",), id="one-in-two-ways"),
+        pytest.param(
+            {"IpcMode": "container:aa", "VolumesFrom": ["bb:ro", "cc"]}, ("aa", "bb", "cc"), id="volumes-from"
+        ),
+        pytest.param({"VolumesFrom": None}, (), id="null"),
+    ],
+)
+def test_joined(host_config: dict[str, Any], joined: tuple[str, ...]) -> None:
+    assert engine_json.inspected_container(INSPECTED | {"HostConfig": host_config}).joined == joined
+
+
+def test_one_that_docker_removes_when_it_ends() -> None:
+    assert engine_json.inspected_container(INSPECTED | {"HostConfig": {"AutoRemove": True}}).removed_when_stopped
 
 
 def test_never_started_is_none() -> None:

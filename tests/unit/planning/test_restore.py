@@ -10,6 +10,7 @@ import pytest
 
 from compose_backup.api import reasons
 from compose_backup.api.backup_run import VolumeResult
+from compose_backup.api.compose_host import Permit
 from compose_backup.api.job import CatalogReport, FoundSnapshot
 from compose_backup.api.record import RecordedVolume, RootDirectory, RunRecord, VolumeManifest
 from compose_backup.api.resources import Restore
@@ -264,11 +265,14 @@ PINNED = status(REQUEST, resolved=resolved_restore("shop_data"), phase="Pending"
 WAITING = replace(BASELINE, restore=PINNED)
 OLDER = replace(objects.restore("earlier"), created=SLOT - MINUTE)
 ROOMY = spec(HOST, max_concurrent_runs=9)
+ALLOWS_SHOP = spec(HOST, permit=Permit(projects=("sho*",)))
+SHOPS = Volume("shop_data", labels={"com.docker.compose.project": "shop"})
 
 
 def used_by(name: str, *mounts: Mount, state: str = "running") -> RestoreFacts:
     disk = Volume("shop_data", options={"type": "none", "o": "bind", "device": "/srv/shop"})
-    return replace(WAITING, inventory=Inventory((disk,), (Container(name, name, "i", state, mounts=mounts),)))
+    waiting = replace(WAITING, restore=spec(PINNED, quiesce="None"))
+    return replace(waiting, inventory=Inventory((disk,), (Container(name, name, "i", state, mounts=mounts),)))
 
 
 def beside(other: Restore) -> RestoreFacts:
@@ -327,6 +331,18 @@ SEARCHING = {"conditions": objects.ready("Unknown", reasons.PROGRESSING, "being 
             id="a paused container goes on some day",
         ),
         pytest.param(
+            replace(WAITING, host=ROOMY, hosts=(ROOMY,), runs=(status(READING, phase="Resuming"),)),
+            reasons.PENDING,
+            "nightly",
+            id="a backup starts its services again",
+        ),
+        pytest.param(
+            replace(WAITING, host=ALLOWS_SHOP, hosts=(ALLOWS_SHOP,)),
+            reasons.NOT_PERMITTED,
+            "shop_data",
+            id="a target of no project where others are ruled out",
+        ),
+        pytest.param(
             replace(WAITING, runs=(status(READING, resolved=resolved_run("other")),)),
             reasons.HOST_BUSY,
             "nightly",
@@ -343,6 +359,13 @@ def test_each_question_before_the_start(facts: RestoreFacts, reason: str, names:
     "facts",
     [
         pytest.param(WAITING, id="the targets are free"),
+        pytest.param(
+            replace(used_by("db", Mount("shop_data", "/x", writable=True)), restore=PINNED), id="its users are stopped"
+        ),
+        pytest.param(
+            replace(WAITING, host=ALLOWS_SHOP, hosts=(ALLOWS_SHOP,), inventory=Inventory((SHOPS,))),
+            id="a project that is allowed",
+        ),
         pytest.param(
             used_by("db", Mount("shop_data", "/x", writable=True), state="exited"), id="its service is stopped"
         ),

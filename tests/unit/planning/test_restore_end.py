@@ -7,8 +7,8 @@ import datetime as dt
 import pytest
 
 from compose_backup.api import reasons
-from compose_backup.api.backup_run import Failure
-from compose_backup.api.job import Report, RestoreReport
+from compose_backup.api.backup_run import Failure, QuiescedService, QuiesceResult
+from compose_backup.api.job import CleanupReport, Report, RestoreReport
 from compose_backup.api.restore_request import RestoredVolume, RestoreRequestStatus
 from compose_backup.planning import restore_end
 from compose_backup.planning.agent_state import Died
@@ -18,6 +18,11 @@ SLOT = dt.datetime(2026, 10, 13, 2, 0, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
 RUNNING = RestoreRequestStatus(phase="Running", start_time=SLOT, resolved=resolved_restore("shop_data"))
 FAILURE = Failure(reason=reasons.TARGET_NOT_EMPTY, message="there is data")
+
+INTERRUPTED = Failure(reason=reasons.INTERRUPTED, message="restarted", retryable=True)
+DOWN = Failure(reason=reasons.SERVICE_NOT_RESUMED, message="shop/db: port taken")
+DB = QuiescedService(container="shop-db-1", service="shop/db", method="Stop", down_time=SLOT)
+QUIESCE = QuiesceResult(method="Stop", services=(DB,))
 
 
 def volumes(phase: str, name: str = "shop_data") -> RestoreReport:
@@ -38,8 +43,26 @@ def volumes(phase: str, name: str = "shop_data") -> RestoreReport:
         pytest.param(
             Report(cancelled=True, failure=FAILURE, restore=volumes("TargetIncomplete")),
             "Failed",
-            reasons.TARGET_NOT_EMPTY,
+            reasons.TARGET_INCOMPLETE,
             id="cancelled after the first byte",
+        ),
+        pytest.param(
+            Report(cleanup=CleanupReport(target_touched=True), failure=INTERRUPTED),
+            "Failed",
+            reasons.TARGET_INCOMPLETE,
+            id="the agent was restarted after the first byte",
+        ),
+        pytest.param(
+            Report(cleanup=CleanupReport(), failure=INTERRUPTED),
+            "Failed",
+            reasons.INTERRUPTED,
+            id="the agent was restarted before the first byte",
+        ),
+        pytest.param(
+            Report(restore=volumes("Succeeded"), failure=DOWN),
+            "Failed",
+            reasons.SERVICE_NOT_RESUMED,
+            id="whole data, but a service does not run",
         ),
     ],
 )
@@ -58,3 +81,26 @@ def test_after_death(touched: bool, reason: str) -> None:
     after = restore_end.after_death(RUNNING, Died(FAILURE, touched, "tail"), SLOT)
     assert after.phase == "Failed" and after.failure and after.failure.reason == reason
     assert ("shop_data" in after.failure.message) is touched
+
+
+@pytest.mark.parametrize("touched", [True, False], ids=["touched", "untouched"])
+def test_a_death_says_what_stays_down(touched: bool) -> None:
+    after = restore_end.after_death(RUNNING, Died(FAILURE, touched, "", QUIESCE), SLOT)
+    assert after.quiesce and after.failure
+    assert after.quiesce.kept_stopped is touched and ("kept stopped: shop/db" in after.failure.message) is touched
+
+
+def test_a_report_says_what_stays_down() -> None:
+    kept = QUIESCE.model_copy(update={"kept_stopped": True})
+    report = volumes("TargetIncomplete").model_copy(update={"quiesce": kept})
+    after = restore_end.after_report(RUNNING, Report(restore=report, failure=FAILURE), "", SLOT)
+    assert after.quiesce == kept and after.failure and "kept stopped: shop/db" in after.failure.message
+
+
+def test_a_good_end_says_how_long_services_were_down_and_which_is_not_healthy() -> None:
+    db = DB.model_copy(update={"up_time": SLOT + MINUTE, "downtime_seconds": 60.0, "healthy": False})
+    quiesce = QuiesceResult(method="Stop", services=(db,), downtime_seconds=60.0)
+    report = volumes("Succeeded").model_copy(update={"quiesce": quiesce})
+    after = restore_end.after_report(RUNNING, Report(restore=report), "", SLOT)
+    assert after.phase == "Succeeded" and after.downtime == "1m0s"
+    assert restore_end.done(after).endswith("for at most 1m0s; running again, but not healthy yet: shop/db")

@@ -63,6 +63,20 @@ STOPPED = container(WRITES, state="exited")
         pytest.param(engine(STOPPED), engine(STOPPED), "Stopped", id="stopped-all-the-time"),
         pytest.param(engine(container(WRITES)), engine(container(WRITES)), "Live", id="running"),
         pytest.param(engine(container(WRITES, state="paused")), engine(STOPPED), "Live", id="paused"),
+        pytest.param(
+            engine(container(WRITES, state="paused")), engine(container(WRITES, state="paused")), "Frozen", id="frozen"
+        ),
+        pytest.param(
+            engine(container(WRITES, state="paused")), engine(container(WRITES)), "Live", id="let-go-meanwhile"
+        ),
+        pytest.param(
+            engine(container(WRITES, state="paused")), engine(container(WRITES, state="paused", started_at="t2")),
+            "Live", id="paused-and-started-and-paused",
+        ),
+        pytest.param(
+            engine(container(WRITES, state="paused"), container(WRITES, identity="c2")),
+            engine(container(WRITES, state="paused"), container(WRITES, identity="c2")), "Live", id="one-of-two-frozen",
+        ),
         pytest.param(engine(container(WRITES, state="restarting")), engine(STOPPED), "Live", id="restarting"),
         pytest.param(engine(container(WRITES)), engine(STOPPED), "Live", id="stopped-meanwhile"),
         pytest.param(engine(container(WRITES)), engine(), "Live", id="removed-meanwhile"),
