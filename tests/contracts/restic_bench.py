@@ -14,16 +14,16 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from compose_backup.agent.context import Context, Places
-from compose_backup.agent.engines.restic import Restic
+from compose_backup.agent.context import Patience, Places, Surroundings
 from compose_backup.agent.events import Diagnostics, Emitter
 from compose_backup.agent.jobs import perform, seconds_left
 from compose_backup.agent.looking import Look
-from compose_backup.agent.processes import Runner
 from compose_backup.agent.stopping import Stop
 from compose_backup.api.backup_run import VolumeResult
 from compose_backup.api.job import BackupJob, CatalogJob, Event, Job, ProbeJob, Report, RepositoryAccess, RestoreJob
+from compose_backup.api.journal import JournalPlan
 from compose_backup.api.restore_request import ExistingData, ResolvedVolume
 from compose_backup.planning.facts import Container, Inventory, Mount, Volume
 from realparts import cache
@@ -33,6 +33,8 @@ PASSWORD = "canary-7f3a"
 SLOT = dt.datetime(2026, 11, 24, 2, 0, tzinfo=dt.UTC)
 POLICY = "team/nightly"
 HOST = "cluster/team/srv1"
+AGENT = "compose-backup-run-uid-0"
+HASTY = Patience(refused=0.05, in_window=0.02, afterwards=0.3, settle=0.0, poll=0.005, longest_delay=0.02, ending=2.0)
 
 
 def restic_program() -> str:
@@ -46,7 +48,7 @@ class ScriptedEngine:
     def __init__(self, *inventories: Inventory) -> None:
         self._inventories = list(inventories)
 
-    def look(self, names: Sequence[str]) -> Look:
+    def look(self, names: Sequence[str], containers: Sequence[str] = ()) -> Look:
         assert names
         first, *rest = self._inventories
         self._inventories = rest or [first]
@@ -62,6 +64,12 @@ def writing_container(volume: str, state: str = "running", started_at: str = "t1
     return Container(service, f"shop-{service}-1", "mariadb:11", state, started_at, labels, (Mount(volume, "", True),))
 
 
+def plan(**settings: object) -> JournalPlan:
+    """Return a plan that touches nothing, unless told otherwise."""
+    base: dict[str, object] = {"purpose": "run", "owner": "BackupRun team/nightly-0", "agent": AGENT}
+    return JournalPlan.model_validate(base | {"made_at": SLOT, "method": "Stop"} | settings)
+
+
 def inventory(*volumes: str, containers: Sequence[Container] = ()) -> Inventory:
     """Return an engine's state with volumes of the driver `local`."""
     return Inventory(tuple(Volume(name, labels={"keep": "me"}) for name in volumes), tuple(containers))
@@ -73,14 +81,14 @@ class Bench:
 
     root: Path
     program: str
-    engine: ScriptedEngine = field(default_factory=lambda: ScriptedEngine(Inventory()))
+    engine: Any = field(default_factory=lambda: ScriptedEngine(Inventory()))
     access: RepositoryAccess = field(default_factory=lambda: RepositoryAccess.model_validate({"password": PASSWORD}))
     events: list[Event] = field(default_factory=list)
     diagnostics: str = ""
     stop: Stop = field(default_factory=Stop)
 
     def __post_init__(self) -> None:
-        for name in ("volumes", "manifest", "repository", "scratch"):
+        for name in ("volumes", "manifest", "repository", "scratch", "journal"):
             (self.root / name).mkdir(parents=True, exist_ok=True)
 
     @property
@@ -94,26 +102,23 @@ class Bench:
         return directory
 
     def places(self) -> Places:
-        directories = {name: str(self.root / name) for name in ("volumes", "repository", "scratch")}
+        directories = {name: str(self.root / name) for name in ("volumes", "repository", "scratch", "journal")}
         return Places(**directories, manifests=str(self.root / "manifest"), restic=self.program)
 
     def perform(self, job: Job) -> Report:
         """Run one job as the agent does, in this process, and keep what it said."""
         output, errors = io.BytesIO(), io.StringIO()
-        emitter, diagnostics = Emitter(output), Diagnostics(errors)
-        self.stop.end_after(seconds_left(job))
-        places = self.places()
-        restic = Restic(
-            Runner(self.stop, grace_seconds=2.0),
-            job.repository,
-            places.repository,
-            places.restic,
-            places.scratch,
-            diagnostics.say,
+        outside = Surroundings(
+            places=self.places(),
+            emitter=Emitter(output),
+            diagnostics=Diagnostics(errors),
+            stop=self.stop,
+            engine=lambda: self.engine,
+            patience=HASTY,
         )
-        context = Context(places, job.repository, restic, emitter, diagnostics, self.stop, lambda: self.engine)
-        report = perform(job, context)
-        emitter.report(report)
+        self.stop.end_after(seconds_left(job))
+        report = perform(job, outside)
+        outside.emitter.report(report)
         self.events = [Event.model_validate_json(line) for line in output.getvalue().splitlines()]
         self.diagnostics = errors.getvalue()
         return report
@@ -136,7 +141,7 @@ class Bench:
             "attempt": 1,
             "slot": SLOT + dt.timedelta(days=day),
             "volumes": volumes,
-            "live_copy_allowed": live,
+            "plan": plan(method="None" if live else "Stop", left_running=("db",) if live else ()),
         }
         return self.perform(Job(repository=self.access, backup=BackupJob.model_validate(base | settings)))
 
@@ -159,7 +164,13 @@ class Bench:
         volumes = tuple(
             ResolvedVolume(source=one.name, target=one.name, snapshot_id=one.snapshot_id or "none") for one in results
         )
-        base = {"volumes": volumes, "existing_data": existing, "include": include, "created": created}
+        base: dict[str, object] = {
+            "volumes": volumes,
+            "existing_data": existing,
+            "include": include,
+            "created": created,
+        }
+        base |= {"plan": plan(purpose="restore", method="None")}
         return self.perform(Job(repository=self.access, restore=RestoreJob.model_validate(base | settings)))
 
     def restic(self, *arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""BackupJob: look who writes, archive volume by volume, look again, and close the run by its record.
+"""BackupJob: look, stop services, archive volume by volume, start them again, and close the run by its record.
 
 Called by agent/jobs.py.
 """
@@ -21,6 +21,8 @@ from compose_backup.agent.events import now
 from compose_backup.agent.looking import Engine, Look
 from compose_backup.agent.manifest import manifest_of, root_of
 from compose_backup.agent.progress import Tally
+from compose_backup.agent.quiesce.checks import look_for, refuse_changes
+from compose_backup.agent.quiesce.window import Quiescence
 from compose_backup.agent.repository import Opened, open_to_write
 from compose_backup.agent.texts import MESSAGE_LIMIT, shorten
 from compose_backup.api import reasons
@@ -28,43 +30,46 @@ from compose_backup.api.backup_run import Failure
 from compose_backup.api.job import BackupJob, BackupReport, Report
 from compose_backup.errors import AgentFailed
 from compose_backup.planning import writers
-from compose_backup.planning.facts import Volume
+from compose_backup.planning.facts import Container, Volume
 from compose_backup.planning.records import Snapshot
 
-STOP_OR_ASK = "stop these services, or ask for a live copy by quiesce.method: None"
+STOP_OR_ASK = "it was started meanwhile by somebody else: keep it down, or ask for a live copy by quiesce.method: None"
 
 
 def run(job: BackupJob, context: Context) -> Report:
-    """Archive all volumes. Raise AgentFailed only for what is found before the first of them."""
+    """Archive all volumes. Raise AgentFailed only for what is found before anything is stopped."""
     started = now()
+    work = _prepared(job, context)
+    refuse_changes(job.plan, job.volumes, work.look)
+    quiescence = Quiescence(job.plan, work.engine, context)
+    try:
+        with quiescence:  # pre hooks, stops · starts, post hooks
+            work.look_again()
+            archived = work.archive_all()
+    except AgentFailed as error:
+        archived = work.refuse(error)
+    report = _closed(job, archived, started, context, quiescence, work.ended_by)
+    quiescence.finish()
+    return _with_services(report, quiescence)
+
+
+def _prepared(job: BackupJob, context: Context) -> _Work:
+    """Open the repository and look around: whatever fails here has touched nothing."""
     # Opening costs half a second of key derivation; looking through the Docker socket changes nothing meanwhile.
     with ThreadPoolExecutor(max_workers=2) as pool:
         opening, asking = pool.submit(open_to_write, context), pool.submit(_versions, context)
         engine = context.engine()
         look = _looked(engine, job, opening)
-        work = _Work(job, context, engine, look, opening.result().snapshots, asking.result())
-    refusal = None if job.live_copy_allowed else _refusal(job, look)
-    archived = work.refuse(refusal) if refusal else work.archive_all()
-    return _closed(job, archived, started, context, work.ended_by)
+        return _Work(job, context, engine, look, opening.result().snapshots, asking.result())
 
 
 def _looked(engine: Engine, job: BackupJob, opening: Future[Opened]) -> Look:
     """Return the first look. When the repository cannot be opened either, that is what is told."""
     try:
-        return engine.look(job.volumes)
+        return look_for(job.plan, job.volumes, engine)
     except AgentFailed:
         opening.result()
         raise
-
-
-def _refusal(job: BackupJob, look: Look) -> AgentFailed | None:
-    """Return why nothing is archived: services that write are running, and a live copy was not asked for."""
-    found = [(name, look.inventory.volume(name)) for name in job.volumes]
-    running = {name: writers.active_writers(volume, look.inventory) for name, volume in found if volume}
-    listed = "; ".join(f"volume {name}: {writers.titles(who)}" for name, who in running.items() if who)
-    if not listed:
-        return None
-    return AgentFailed(reasons.SERVICES_RUNNING, f"running services write to {listed}; {STOP_OR_ASK}", retryable=False)
 
 
 @dataclass
@@ -85,6 +90,11 @@ class _Work:
         self.ended_by = refusal
         return [failed(name, refusal) for name in self.job.volumes]
 
+    def look_again(self) -> None:
+        """Look once more when something was stopped: what is seen now is what the first volume is archived with."""
+        if self.job.plan.services:
+            self.look = look_for(self.job.plan, self.job.volumes, self.engine)
+
     def archive_all(self) -> list[Archived]:
         """Archive one volume after the other; what fails stops the others only when they would fail alike."""
         parents = {name: parent_of(name, self.job, self.snapshots, self.context) for name in self.job.volumes}
@@ -99,14 +109,15 @@ class _Work:
             return self._archive(name, parent, tally)
         except (AgentFailed, OSError) as problem:
             error = problem if isinstance(problem, AgentFailed) else _unreadable(name, problem)
-            if error.reason in ENDS_THE_ATTEMPT:
+            if error.reason in ENDS_THE_ATTEMPT or error.reason == reasons.WINDOW_EXCEEDED:
                 self.ended_by = error
             return failed(name, error)
 
     def _archive(self, name: str, parent: Snapshot | None, tally: Tally) -> Archived:
         volume = self._volume(name)
         directory = self.context.places.volume(name)
-        manifest = manifest_of(volume, root_of(directory), self.look, self.engine.digest, self.versions)
+        method = self.job.plan.method
+        manifest = manifest_of(volume, root_of(directory), self.look, self.engine.digest, self.versions, method)
         report = self._reporting(name, tally)
         report({})
         archived = archive(name, manifest, self.job, parent, self.context, report)
@@ -126,14 +137,20 @@ class _Work:
 
     def _with_consistency(self, volume: Volume, archived: Archived) -> Archived:
         """Look again: whoever wrote while the volume was read makes the copy a live one."""
-        before, self.look = self.look, self.engine.look(self.job.volumes)
-        who = writers.seen_writing(volume, before.inventory, self.look.inventory)
-        result = archived.result.model_copy(update={"consistency": "Live" if who else "Stopped"})
-        if not who or self.job.live_copy_allowed:
+        before, self.look = self.look, look_for(self.job.plan, self.job.volumes, self.engine)
+        found = writers.consistency(volume, before.inventory, self.look.inventory)
+        result = archived.result.model_copy(update={"consistency": found})
+        seen = writers.seen_writing(volume, before.inventory, self.look.inventory)
+        who = [one for one in seen if not self._may_go_on(one)]
+        if not who:
             return replace(archived, result=result)
         message = f"{writers.titles(who)} wrote to volume {volume.name} while it was read; {STOP_OR_ASK}"
         result = result.model_copy(update={"phase": "Failed", "error": shorten(message)})
         return replace(archived, result=result, reason=reasons.SERVICES_RUNNING, retryable=True)
+
+    def _may_go_on(self, container: Container) -> bool:
+        """Whether a live copy was asked for, of everything or of what this container writes."""
+        return self.job.plan.method == "None" or container.id in self.job.plan.left_running
 
 
 def _unreadable(name: str, error: OSError) -> AgentFailed:
@@ -155,10 +172,15 @@ def _versions(context: Context) -> tuple[str, str]:
 
 
 def _closed(
-    job: BackupJob, archived: list[Archived], started: dt.datetime, context: Context, ended_by: AgentFailed | None
+    job: BackupJob,
+    archived: list[Archived],
+    started: dt.datetime,
+    context: Context,
+    quiescence: Quiescence,
+    ended_by: AgentFailed | None,
 ) -> Report:
     """Write the record and return the report. Without a record no attempt succeeded."""
-    record = run_record.record_of(job, archived, started)
+    record = run_record.record_of(job, archived, started, quiescence)
     volumes = tuple(one.result for one in archived)
     failure = _failure(archived, ended_by)
     try:
@@ -182,6 +204,18 @@ def _failure(archived: list[Archived], ended_by: AgentFailed | None) -> Failure 
     message = f"volume {bad[0].result.name}: {bad[0].result.error}{others}"
     retryable = all(one.retryable for one in bad)
     return Failure(reason=str(bad[0].reason), message=shorten(message, MESSAGE_LIMIT), retryable=retryable)
+
+
+def _with_services(report: Report, quiescence: Quiescence) -> Report:
+    """Add what became of the services. One that is still down comes before everything that is wrong with the data."""
+    assert report.backup is not None
+    told: dict[str, object] = {"quiesce": quiescence.result, "hooks": quiescence.hooks}
+    problem, failure = quiescence.failure, report.failure
+    if problem is not None and (failure is None or problem.reason == reasons.SERVICE_NOT_RESUMED):
+        failure = _as_failure(problem)
+        if problem.reason == reasons.HOOK_FAILED:
+            told["verdict"] = "PartiallyFailed"
+    return report.model_copy(update={"backup": report.backup.model_copy(update=told), "failure": failure})
 
 
 def _as_failure(error: AgentFailed) -> Failure:

@@ -9,8 +9,10 @@ from pathlib import Path
 from compose_backup.agent.engines.restic import Restic
 from compose_backup.agent.events import Diagnostics, Emitter
 from compose_backup.agent.looking import Engine
+from compose_backup.agent.processes import GRACE_SECONDS
 from compose_backup.agent.stopping import Stop
 from compose_backup.api.job import DOCKER_SOCKET, MANIFEST_ROOT, REPOSITORY_ROOT, VOLUMES_ROOT, RepositoryAccess
+from compose_backup.api.journal import JOURNAL_ROOT
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Places:
     volumes: str = VOLUMES_ROOT
     manifests: str = MANIFEST_ROOT
     repository: str = REPOSITORY_ROOT
+    journal: str = JOURNAL_ROOT
     docker_socket: str = DOCKER_SOCKET
     restic: str = "restic"
     scratch: str = "/tmp"
@@ -34,14 +37,40 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Context:
-    """The outside of a job."""
+class Patience:
+    """How long is waited for services on their way up, in seconds."""
+
+    refused: float = 5.0
+    """An engine that refuses connections for so long has left its socket behind: only a restart mounts the new one."""
+    in_window: float = 5.0
+    """A service that does not start is tried again for so long before anything else goes on."""
+    afterwards: float = 600.0
+    """And for so long when everything else is done."""
+    settle: float = 1.0
+    """One that ends within this time after its start does not run."""
+    poll: float = 0.1
+    ending: float = GRACE_SECONDS
+    """A child that was asked to end is killed after this time."""
+    longest_delay: float = 30.0
+    """Between two tries to start a service; the first delay is a second or less."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """The outside of an agent, with or without a job."""
 
     places: Places
-    access: RepositoryAccess
-    restic: Restic
     emitter: Emitter
     diagnostics: Diagnostics
     stop: Stop
     engine: Callable[[], Engine]
-    """Opens the Docker Engine; asked by backups only."""
+    """Opens the Docker Engine; asked by backups, and by whoever stops or starts services."""
+    patience: Patience = Patience()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context(Surroundings):
+    """The outside of a job that works with a repository."""
+
+    access: RepositoryAccess
+    restic: Restic

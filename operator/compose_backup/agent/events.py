@@ -1,6 +1,6 @@
 """What the agent says: JSON lines on stdout for the operator, plain lines on stderr for people.
 
-The operator reads the last lines only, so that what must not be lost (`targetTouched`) stands in every one.
+The operator reads the last lines only, so that what must not be lost (`targetTouched`, `quiesce`) stands in every one.
 Used by agent/__main__.py and by each job.
 """
 
@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import BinaryIO, Literal, TextIO
 
 from compose_backup.agent.texts import redact
-from compose_backup.api.backup_run import Progress
-from compose_backup.api.job import HEARTBEAT_SECONDS, Event, Report
+from compose_backup.api.backup_run import Progress, QuiesceResult
+from compose_backup.api.job import HEARTBEAT_SECONDS, Event, Report, Window
 
 PROGRESS_SECONDS = 2.0
 """Progress is written at most this often; what comes in between is left out."""
@@ -62,6 +62,8 @@ class Emitter:
         self._sequence = 0
         self._touched = False
         self._progress: Progress | None = None
+        self._window: Window | None = None
+        self._quiesce: QuiesceResult | None = None
         self._written_at = monotonic()
         self._progress_at = float("-inf")
         self._done = False
@@ -79,6 +81,11 @@ class Emitter:
     def target_touched(self) -> None:
         """Say, at once and for ever, that a byte may have been written to a target."""
         self._touched = True
+        self._write("progress")
+
+    def services(self, window: Window | None, quiesce: QuiesceResult | None) -> None:
+        """Say, at once, where the services are and for how long they have been down."""
+        self._window, self._quiesce = window, quiesce
         self._write("progress")
 
     @property
@@ -115,6 +122,8 @@ class Emitter:
             type=kind,
             target_touched=self._touched,
             progress=progress,
+            window=self._window,
+            quiesce=self._quiesce,
             report=report,
         )
 

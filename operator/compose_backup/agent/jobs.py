@@ -6,29 +6,60 @@ Called by agent/__main__.py.
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 
 from compose_backup.agent import backup, catalog, probe, restore
-from compose_backup.agent.context import Context
+from compose_backup.agent.context import Context, Surroundings
+from compose_backup.agent.engines.restic import Restic
+from compose_backup.agent.processes import Runner
+from compose_backup.agent.quiesce import recovery
+from compose_backup.agent.quiesce.reaching import EngineGone
 from compose_backup.agent.texts import MESSAGE_LIMIT, shorten
 from compose_backup.api import reasons
 from compose_backup.api.backup_run import Failure
-from compose_backup.api.job import Job, Report
+from compose_backup.api.job import Job, Report, RepositoryAccess
 from compose_backup.errors import AgentFailed
 
 
-def perform(job: Job, context: Context) -> Report:
-    """Do the job and return its report, whatever happened."""
+def perform(job: Job, outside: Surroundings) -> Report:
+    """Do the job and return its report, whatever happened. Raise EngineGone when the agent has to be started anew."""
+    return told(lambda: _dispatched(job, outside), outside)
+
+
+def told(work: Callable[[], Report], outside: Surroundings) -> Report:
+    """Return the report on work, whatever becomes of it. Raise EngineGone when the agent has to be started anew."""
     try:
-        report = _dispatched(job, context)
+        report = work()
     except AgentFailed as error:
         message = shorten(error.message, MESSAGE_LIMIT)
         report = Report(failure=Failure(reason=error.reason, message=message, retryable=error.retryable))
+    except EngineGone:
+        raise
     except Exception as error:  # a bug or a broken machine: told as it is, and never taken for success
-        context.diagnostics.say(traceback.format_exc())
-        message = shorten(context.diagnostics.redact(f"the agent failed: {error!r}; see status.logTail"), MESSAGE_LIMIT)
+        outside.diagnostics.say(traceback.format_exc())
+        message = shorten(outside.diagnostics.redact(f"the agent failed: {error!r}; see status.logTail"), MESSAGE_LIMIT)
         report = Report(failure=Failure(reason=reasons.ARCHIVE_FAILED, message=message, retryable=True))
-    cancelled = context.stop.cancelled and report.failure is not None
+    cancelled = outside.stop.cancelled and report.failure is not None
     return report.model_copy(update={"cancelled": cancelled})
+
+
+def context_for(access: RepositoryAccess, outside: Surroundings) -> Context:
+    """Return what a job works with that opens a repository."""
+    places = outside.places
+    password = access.password.get_secret_value()
+    outside.diagnostics.keep_secret(password)
+    runner = Runner(outside.stop, outside.patience.ending)
+    restic = Restic(runner, access, places.repository, places.restic, places.scratch, outside.diagnostics.say)
+    return Context(
+        places=places,
+        emitter=outside.emitter,
+        diagnostics=outside.diagnostics,
+        stop=outside.stop,
+        engine=outside.engine,
+        patience=outside.patience,
+        access=access,
+        restic=restic,
+    )
 
 
 def seconds_left(job: Job) -> int | None:
@@ -37,7 +68,15 @@ def seconds_left(job: Job) -> int | None:
     return part.seconds_left if part else None
 
 
-def _dispatched(job: Job, context: Context) -> Report:
+def _dispatched(job: Job, outside: Surroundings) -> Report:
+    if job.cleanup is not None:
+        return recovery.recover(job.cleanup.plan, outside, asked_for=lambda: True)
+    if job.repository is None:
+        raise AgentFailed(reasons.INVALID_SPEC, "the job names no repository: what should it do?", retryable=False)
+    return _with_repository(job, context_for(job.repository, outside))
+
+
+def _with_repository(job: Job, context: Context) -> Report:
     if job.probe is not None:
         return probe.run(job.probe, context)
     if job.catalog is not None:

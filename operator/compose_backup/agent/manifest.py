@@ -7,13 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from compose_backup.agent.looking import Look
+from compose_backup.api.backup_policy import Method
 from compose_backup.api.record import RootDirectory, UsingContainer, VolumeManifest
 from compose_backup.planning import labels, writers
 from compose_backup.planning.facts import Container, Volume
 
 
 def manifest_of(
-    volume: Volume, root: RootDirectory, look: Look, digest: Callable[[str], str], versions: tuple[str, str]
+    volume: Volume,
+    root: RootDirectory,
+    look: Look,
+    digest: Callable[[str], str],
+    versions: tuple[str, str],
+    method: Method = "None",
 ) -> VolumeManifest:
     """Return the manifest. `digest` asks for the digest of an image id; `versions` are the agent's and restic's."""
 
@@ -37,6 +43,7 @@ def manifest_of(
         labels=dict(volume.labels),
         root=root,
         containers=tuple(using(one) for one in users),
+        quiesce_method=method,
         agent_version=versions[0],
         restic_version=versions[1],
     )

@@ -26,7 +26,7 @@ GRACE_SECONDS = 20.0
 READ_BYTES = 1 << 16
 TAIL_LINES = 200
 
-Stopped = Literal["cancelled", "deadline", "timeout"]
+Stopped = Literal["cancelled", "deadline", "window", "timeout"]
 OnLine = Callable[[str], None]
 
 

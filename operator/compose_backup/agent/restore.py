@@ -1,28 +1,33 @@
-"""RestoreJob: check everything first, then restore volume by volume, in place.
+"""RestoreJob: check everything first, stop services, restore volume by volume, in place, and start them again.
 
 Called by agent/jobs.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from compose_backup.agent.catalog import read_manifest
 from compose_backup.agent.context import Context
 from compose_backup.agent.engines.restic import escaped, restore_arguments
 from compose_backup.agent.engines.restic_output import Message
+from compose_backup.agent.looking import Engine
 from compose_backup.agent.manifest import root_of
 from compose_backup.agent.progress import Tally
+from compose_backup.agent.quiesce.checks import look_for, refuse_changes
+from compose_backup.agent.quiesce.window import Quiescence
 from compose_backup.agent.repository import open_to_write
 from compose_backup.agent.restore_checks import Wanted, check_includes, check_target, normalized, wanted_volumes
 from compose_backup.agent.texts import MESSAGE_LIMIT, shorten
 from compose_backup.api import reasons
 from compose_backup.api.backup_run import Failure
 from compose_backup.api.job import Report, RestoreJob, RestoreReport
+from compose_backup.api.journal import JournalPlan
 from compose_backup.api.record import VolumeManifest
 from compose_backup.api.restore_request import RestoredVolume
 from compose_backup.errors import AgentFailed
+from compose_backup.planning import writers
 
 START_NOTHING = "do not start services on it; mend the cause and restore again"
 
@@ -38,6 +43,25 @@ class _Plan:
 def run(job: RestoreJob, context: Context) -> Report:
     """Restore all volumes. Raise AgentFailed for what is found before anything is written."""
     plans, includes = _checked(job, context)
+    engine = context.engine()
+    targets = [plan.wanted.target for plan in plans]
+    refuse_changes(job.plan, targets, look_for(job.plan, targets, engine))
+    quiescence = Quiescence(job.plan, engine, context)
+    with quiescence:  # stops · starts, unless a target is left incomplete
+        _require_unused(job.plan, targets, engine)
+        done, failure = _restore_all(plans, job, includes, context, quiescence)
+        if failure is None:
+            quiescence.whole()
+    quiescence.finish()
+    if failure is None and quiescence.failure is not None:
+        failure = _as_failure(quiescence.failure)
+    return Report(restore=RestoreReport(volumes=tuple(done), quiesce=quiescence.result), failure=failure)
+
+
+def _restore_all(
+    plans: Sequence[_Plan], job: RestoreJob, includes: tuple[str, ...], context: Context, quiescence: Quiescence
+) -> tuple[list[RestoredVolume], Failure | None]:
+    """Restore one volume after the other; the first failure ends it."""
     sizes = {plan.wanted.source: plan.wanted.snapshot.bytes for plan in plans}
     tally = Tally(tuple(sizes), {} if includes else sizes)
     done: list[RestoredVolume] = []
@@ -46,9 +70,22 @@ def run(job: RestoreJob, context: Context) -> Report:
         if failure is not None:
             done.append(_untouched(plan, job))
             continue
-        restored, failure = _attempt(plan, job, includes, context, tally)
+        restored, failure = _attempt(plan, job, includes, context, tally, quiescence)
         done.append(restored)
-    return Report(restore=RestoreReport(volumes=tuple(done)), failure=failure)
+    return done, failure
+
+
+def _require_unused(plan: JournalPlan, targets: Sequence[str], engine: Engine) -> None:
+    """Raise AgentFailed when somebody has started a user of a target since it was stopped."""
+    if not plan.services:
+        return
+    inventory = look_for(plan, targets, engine).inventory
+    found = [volume for name in targets if (volume := inventory.volume(name))]
+    active = [one for volume in found for one in writers.users(volume, inventory) if writers.is_active(one)]
+    others = [one for one in active if one.name != plan.agent]
+    if others:
+        message = f"{writers.titles(others)} was started meanwhile by somebody else; nothing was written"
+        raise AgentFailed(reasons.SERVICES_CHANGED, message, retryable=True)
 
 
 def _checked(job: RestoreJob, context: Context) -> tuple[list[_Plan], tuple[str, ...]]:
@@ -63,12 +100,18 @@ def _checked(job: RestoreJob, context: Context) -> tuple[list[_Plan], tuple[str,
 
 
 def _attempt(
-    plan: _Plan, job: RestoreJob, includes: tuple[str, ...], context: Context, tally: Tally
+    plan: _Plan,
+    job: RestoreJob,
+    includes: tuple[str, ...],
+    context: Context,
+    tally: Tally,
+    quiescence: Quiescence,
 ) -> tuple[RestoredVolume, Failure | None]:
     """Restore one volume; whatever fails from here on leaves it incomplete."""
     counts: dict[str, int] = {}
     try:
         context.stop.check()
+        quiescence.touching()
         context.emitter.target_touched()
         _restore(plan, job, includes, context, tally, counts)
     except AgentFailed as error:
@@ -148,7 +191,7 @@ def _incomplete(
     """Return the outcome of a volume that must not be used, and the failure of the whole."""
     message = shorten(f"{error.message}; volume {plan.wanted.target} is incomplete: {START_NOTHING}", MESSAGE_LIMIT)
     if not touched:  # stopped before the first volume: nothing was written anywhere
-        return _untouched(plan, job), Failure(reason=error.reason, message=error.message, retryable=error.retryable)
+        return _untouched(plan, job), _as_failure(error)
     result = _restored(plan, job, counts).model_copy(update={"phase": "TargetIncomplete", "error": shorten(message)})
     return result, Failure(reason=reasons.TARGET_INCOMPLETE, message=message, retryable=False)
 
@@ -160,3 +203,7 @@ def _untouched(plan: _Plan, job: RestoreJob) -> RestoredVolume:
         created=plan.wanted.target in job.created,
         error="nothing was written: the restore ended before this volume",
     )
+
+
+def _as_failure(error: AgentFailed) -> Failure:
+    return Failure(reason=error.reason, message=shorten(error.message, MESSAGE_LIMIT), retryable=error.retryable)

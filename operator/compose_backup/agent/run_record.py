@@ -10,6 +10,7 @@ from compose_backup.agent.context import Context
 from compose_backup.agent.engines.restic import document_arguments, identity_arguments, writing_arguments
 from compose_backup.agent.engines.restic_output import Message
 from compose_backup.agent.events import now
+from compose_backup.agent.quiesce.window import Quiescence
 from compose_backup.api import reasons
 from compose_backup.api.backup_run import Consistency
 from compose_backup.api.job import BackupJob
@@ -29,10 +30,12 @@ def verdict_on(volumes: Sequence[Archived]) -> Verdict:
 def weakest(volumes: Sequence[Archived]) -> Consistency:
     """Return the weakest consistency; what was never read is not known to have been still."""
     seen = {one.result.consistency for one in volumes if one.result.consistency is not None}
-    return "Stopped" if seen == {"Stopped"} else "Live"
+    if not seen or "Live" in seen:
+        return "Live"
+    return "Frozen" if "Frozen" in seen else "Stopped"
 
 
-def record_of(job: BackupJob, volumes: Sequence[Archived], started: dt.datetime) -> RunRecord:
+def record_of(job: BackupJob, volumes: Sequence[Archived], started: dt.datetime, quiescence: Quiescence) -> RunRecord:
     """Return the document."""
     return RunRecord(
         run=job.run,
@@ -47,6 +50,8 @@ def record_of(job: BackupJob, volumes: Sequence[Archived], started: dt.datetime)
         end_time=now(),
         verdict=verdict_on(volumes),
         consistency=weakest(volumes),
+        quiesce=quiescence.result,
+        hooks=quiescence.hooks,
         volumes=tuple(RecordedVolume(result=one.result, manifest=one.manifest) for one in volumes),
     )
 

@@ -16,7 +16,7 @@ from compose_backup.agent.looking import Look
 from compose_backup.agent.manifest import manifest_of
 from compose_backup.agent.probe import foreign_entries
 from compose_backup.agent.progress import Tally
-from compose_backup.agent.quiesce import DockerEngine
+from compose_backup.agent.quiesce.engine import DockerEngine
 from compose_backup.agent.restore_checks import Wanted, normalized
 from compose_backup.agent.texts import shorten
 from compose_backup.api import reasons
