@@ -47,8 +47,8 @@ sabotage: .venv/ready ## break each guarded rule in a scratch copy and see its t
 bench: .venv/ready ## the figures, each with what it must be
 	@$(PYTHON) -m realparts on-ground $(PYTHON) benchmarks/run.py
 
-chaos: .venv/ready ## a campaign of faults: RUNS=20, SEED=number, ROUND=number plays one again
-	@$(PYTHON) -m chaos --runs $(or $(RUNS),20) $(if $(SEED),--seed $(SEED)) $(if $(ROUND),--round $(ROUND))
+chaos: .venv/ready ## a campaign of faults: RUNS=20 SEED=number, ROUND=number plays one again, SHORT=yes
+	@$(PYTHON) -m chaos --runs $(or $(RUNS),20) $(if $(SEED),--seed $(SEED)) $(if $(ROUND),--round $(ROUND)) $(if $(SHORT),--short)
 
 # Made anew when the list of packages changes.
 .venv/ready: pyproject.toml

@@ -15,7 +15,7 @@ from pathlib import Path
 from chaos import ledger
 from chaos.campaign import Campaign, begun
 from chaos.place import made
-from chaos.schedule import Round, round_of, rounds
+from chaos.schedule import Round, each_fault_once, round_of, rounds
 from realparts import ground
 from realparts.control_plane import ControlPlane
 from realparts.steps import StepFailed, say
@@ -31,9 +31,13 @@ def main(words: list[str]) -> int:
     parser.add_argument("--runs", type=int, default=20, help="how many rounds")
     parser.add_argument("--seed", type=int, default=None, help="the seed; default: one that nobody has chosen")
     parser.add_argument("--round", type=int, default=None, help="play this one round again, and leave the ledger alone")
+    parser.add_argument("--short", action="store_true", help="play each fault once, where it hurts")
     parser.add_argument("--ledger", type=Path, default=LEDGER)
     asked = parser.parse_args(words)
     seed = secrets.randbelow(10**6) if asked.seed is None else asked.seed
+    if asked.short:
+        short = each_fault_once(seed)
+        return _play(short if asked.round is None else [short[asked.round]], None)
     if asked.round is not None:
         return _play([round_of(seed, asked.round)], None)
     start, failed = ledger.next_round(asked.ledger, seed), 0
@@ -71,7 +75,7 @@ def _played(campaign: Campaign, left: list[Round], file: Path | None) -> int:
             say(f"FAILED: {one}")
             for objection in entry.objections:
                 say(f"  {objection}")
-            say(f"  play it again: make chaos SEED={one.seed} ROUND={one.number}")
+            say(f"  play it again: make chaos SEED={one.seed} ROUND={one.number} (and SHORT=yes if it was short)")
             say(f"  the end of the operator's log:\n{campaign.place.operator.log_file.read_text()[-4000:]}")
             return 1
     return 0

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaos import agent_process
-from chaos.docker_api import LABEL
+from chaos.docker_api import LABEL, DockerApi
 from chaos.moments import PLURALS, Sight
 from chaos.place import Place
 from realparts import processes
 from realparts.control_plane import ETCD
+from realparts.daemon import Daemon
 
 Heal = Callable[[], object]
 BALLAST = "ballast"
@@ -151,12 +152,17 @@ def kill_dockerd(*, live_restore: bool) -> Callable[[Place, Sight], bool]:
 
 def reboot(place: Place, _: Sight) -> bool:
     """End dockerd and every process of every container, as a power cut would, and boot."""
-    ids = [one["Id"] for one in place.api.containers()]
-    place.daemon.kill()
-    for pid in (*_shims(place.daemon.bridge), *(pid for id_ in ids for pid in agent_process.processes(id_))):
-        _kill(pid)
+    kill_containers(place.daemon, place.api)
     place.start_engine(live_restore=False)
     return True
+
+
+def kill_containers(daemon: Daemon, api: DockerApi) -> None:
+    """End dockerd, then everything that it held: nothing gets a signal that it could answer."""
+    ids = [one["Id"] for one in api.containers()]
+    daemon.kill()
+    for pid in (*_shims(daemon.bridge), *(pid for id_ in ids for pid in agent_process.processes(id_))):
+        _kill(pid)
 
 
 def cut_network(place: Place, _: Sight) -> bool:

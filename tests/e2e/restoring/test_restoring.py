@@ -47,7 +47,7 @@ def test_a_restore_waits_for_services_and_starts_by_itself(stage: Stage) -> None
     (stage.data(volume) / "note.txt").write_text("overwritten")
     (stage.data(volume) / "stranger.txt").write_text("not in the archive")
     holder = stage.run_container("wiki", "--volume", f"{volume}:/data")
-    stage.request_restore(restorerequest(existingData="Mirror"))
+    stage.request_restore(restorerequest(existingData="Mirror", quiesce="None"))
     found = waiting(stage, "restorerequest", "bring-it-back", "VolumeInUse")
     assert found["status"]["phase"] == "Pending"
     said = [one["message"] for one in found["status"]["conditions"] if one["type"] == "Ready"]
@@ -166,7 +166,7 @@ def test_cancelled_while_it_waits_nothing_is_touched(stage: Stage) -> None:
     volume = stage.volume("data")
     archived(stage, volume)
     stage.run_container("holder", "--volume", f"{volume}:/data")
-    stage.request_restore(restorerequest(existingData="Mirror"))
+    stage.request_restore(restorerequest(existingData="Mirror", quiesce="None"))
     waiting(stage, "restorerequest", "bring-it-back", "VolumeInUse")
     cancel(stage)
     assert failure(ended(stage)) == ("Cancelled", "Cancelled")

@@ -7,31 +7,50 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from e2e.scene import Document
 from e2e.stage import Stage, failure, policy
 
 
-def ended(stage: Stage, name: str, value: str) -> Document:
-    """Have a run done, whatever its end."""
-    run = stage.scene.request_run(name, value)
-    return stage.scene.wait_finished("backuprun", run["metadata"]["name"])
+def state(stage: Stage, container: str) -> str:
+    """Return Docker's word for the state of a container, and when it was started."""
+    return stage.scene.engine.docker("inspect", "--format", "{{.State.Status}} {{.State.StartedAt}}", container)
 
 
-def test_a_running_writer_is_named_or_makes_the_copy_live(stage: Stage) -> None:
+def test_a_running_writer_is_stopped_and_started_or_makes_the_copy_live(stage: Stage) -> None:
     volume = stage.volume("data")
     live = policy([volume], name="live", quiesce={"method": "None"})
     stage.declare(policy([volume]), live)
     writer = stage.run_container("database", "--volume", f"{volume}:/data")
+    before = state(stage, writer)
 
-    refused = ended(stage, "nightly", "while-it-runs")
-    assert failure(refused) == ("Failed", "ServicesRunning")
-    message = refused["status"]["failure"]["message"]
-    assert writer in message and volume in message
-    assert stage.snapshots("run", refused) == []
     assert stage.archive("live")["status"]["consistency"] == "Live"
+    assert state(stage, writer) == before
+
+    stopped = stage.archive("nightly", "while-it-runs")["status"]
+    assert stopped["consistency"] == "Stopped"
+    assert [one["container"] for one in stopped["quiesce"]["services"]] == [writer]
+    assert state(stage, writer).startswith("running ") and state(stage, writer) != before
 
     stage.scene.engine.docker("stop", "--time", "1", writer)
-    assert stage.archive("nightly", "stopped")["status"]["consistency"] == "Stopped"
+    before = state(stage, writer)
+    resting = stage.archive("nightly", "while-it-rests")["status"]
+    assert resting["consistency"] == "Stopped"
+    assert not resting.get("quiesce", {}).get("services")
+    assert state(stage, writer) == before
+
+
+def test_a_container_that_nobody_would_start_again_is_named(stage: Stage) -> None:
+    volume = stage.volume("data")
+    stage.declare(policy([volume]))
+    one_off = ("--label", "com.docker.compose.oneoff=True", "--label", "com.docker.compose.project=shop")
+    labels = (*one_off, "--label", "com.docker.compose.service=migrate")
+    once = stage.run_container("migration", "--volume", f"{volume}:/data", *labels)
+    run = stage.scene.request_run("nightly", "while-it-migrates")
+    refused = stage.scene.wait_finished("backuprun", run["metadata"]["name"])
+    assert failure(refused) == ("Failed", "ServicesRunning")
+    message = refused["status"]["failure"]["message"]
+    assert ("migrate" in message or once in message) and volume in message
+    assert stage.snapshots("run", refused) == []
+    assert state(stage, once).startswith("running ")
 
 
 def test_a_directory_that_is_shared_is_seen_through(stage: Stage, tmp_path: Path) -> None:
