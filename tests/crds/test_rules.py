@@ -45,6 +45,11 @@ TARGET_NEEDED = "target.hostRef is required when the source is repositoryRef: th
 FIVE_FIELDS = (
     "schedule must have five fields: minute hour day-of-month month day-of-week; a field for seconds is not supported"
 )
+STOP_TIMEOUT = (
+    "quiesce.stopTimeoutSeconds must not be longer than quiesce.maxSeconds, the longest that services may be down"
+)
+PROGRAM = "command must begin with the program to run"
+HOOK = {"project": "shop", "service": "db"}
 NAME = "the name of a BackupPolicy has at most 50 characters, since the names of its runs are made of it"
 ENDPOINT = "endpoint must be ssh://user@host[:port][/path/to/docker.sock], tcp://host:port or unix:///path"
 CREDENTIALS = (
@@ -66,6 +71,10 @@ REFUSED = [
     pytest.param(manifest("BackupPolicy", schedule="0 0 2 * * *"), FIVE_FIELDS, id="cron with seconds"),
     pytest.param(manifest("BackupPolicy", schedule="  0  2 * *  "), FIVE_FIELDS, id="cron with four fields"),
     pytest.param(manifest("BackupPolicy", schedule="every night"), FIVE_FIELDS, id="no cron at all"),
+    pytest.param(
+        manifest("BackupPolicy", quiesce={"stopTimeoutSeconds": 601}), STOP_TIMEOUT, id="a stop longer than the window"
+    ),
+    pytest.param(manifest("BackupPolicy", hooks={"pre": [{**HOOK, "command": [""]}]}), PROGRAM, id="a hook of nothing"),
     pytest.param(restore(), ONE_SOURCE, id="no source"),
     pytest.param(restore(RUN, POLICY), ONE_SOURCE, id="run and policy"),
     pytest.param(restore(POLICY, REPOSITORY, HOST), ONE_SOURCE, id="policy and repository"),

@@ -77,13 +77,20 @@ def judge(debt: Debt, inventory: Inventory, forgotten: Collection[str], now: dt.
     """Return what is done about a journal now. The containers of its plan must have been inspected."""
     if is_needed(debt.owner, debt.body) or _is_taken(debt, inventory):
         return Verdict("wait")
-    left = _owed(debt, inventory, forgotten)
+    tries = {one.container_id: one.last_started_at for one in debt.known if one.last_started_at}
+    left = [
+        one
+        for one in resuming.owed(debt.plan, inventory.containers, tries)
+        if EVERYTHING not in forgotten and one.name not in forgotten
+    ]
     if not left:
         return _settled(debt, inventory)
-    entries = tuple(_entry(debt, service) for service in left)
     if _is_kept_stopped(debt):
-        return Verdict("keep", show=tuple(_as_kept(entry, debt.plan) for entry in entries))
-    due = tuple(one for one, entry in zip(left, entries, strict=True) if _is_due(entry, now))
+        return Verdict("keep", show=tuple(_as_kept(_entry(debt, one), debt.plan) for one in left))
+    # What a later restore has taken over is shown by the journal of that one.
+    free = [one for one in journals.to_start(debt.plan, inventory, tries) if one in left]
+    entries = tuple(_entry(debt, one) for one in free)
+    due = tuple(one for one, entry in zip(free, entries, strict=True) if _is_due(entry, now))
     return Verdict("start" if due else "wait", due, entries)
 
 
@@ -130,12 +137,6 @@ def _is_taken(debt: Debt, inventory: Inventory) -> bool:
     mine = set(containers_of(debt.plan))
     others = (other for other in journals.plans(inventory) if mine & set(containers_of(other)))
     return cleanup in alive or debt.plan.agent in alive or any(other.agent in alive for other in others)
-
-
-def _owed(debt: Debt, inventory: Inventory, forgotten: Collection[str]) -> list[PlannedService]:
-    tries = {one.container_id: one.last_started_at for one in debt.known if one.last_started_at}
-    owed = resuming.owed(debt.plan, inventory.containers, tries)
-    return [one for one in owed if EVERYTHING not in forgotten and one.name not in forgotten]
 
 
 def _entry(debt: Debt, service: PlannedService) -> Unresumed:

@@ -6,9 +6,9 @@ Its labels carry the plan: whoever may list volumes can read what was stopped. C
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
-from compose_backup.api.journal import JournalPlan
+from compose_backup.api.journal import JournalPlan, PlannedService
 from compose_backup.planning import resuming, writers
 from compose_backup.planning.facts import Inventory, Volume
 from compose_backup.planning.labels import PLAN, PURPOSE, Owner, agent_labels, journal_name
@@ -93,6 +93,28 @@ def _forbids(other: JournalPlan, plan: JournalPlan, inventory: Inventory) -> boo
         return other.purpose == "restore" and plan.purpose == "run"
     has_ended = any(one.state != "created" for one in agents)
     return not has_ended and abs(plan.made_at - other.made_at) < BEGINNING
+
+
+def to_start(
+    plan: JournalPlan, inventory: Inventory, tried: Mapping[str, str] = resuming.NOTHING_TRIED
+) -> tuple[PlannedService, ...]:
+    """Return what is owed and may be started now, in the order of coming up.
+
+    A restore takes over what others have left down. From then on it alone starts it: it may have written half of the
+    data by now. The containers of the plan must have been inspected.
+    """
+    taken = {
+        service.container_id
+        for other in plans(inventory)
+        if _has_taken_over(other, plan)
+        for service in resuming.owed(other, inventory.containers)
+    }
+    return tuple(one for one in resuming.owed(plan, inventory.containers, tried) if one.container_id not in taken)
+
+
+def _has_taken_over(other: JournalPlan, plan: JournalPlan) -> bool:
+    later = plan.purpose == "run" or _age(other) > _age(plan)
+    return other.agent != plan.agent and other.purpose == "restore" and later
 
 
 def is_at_work(plan: JournalPlan, inventory: Inventory) -> bool:

@@ -22,7 +22,7 @@ from compose_backup.api.backup_policy import (
 from compose_backup.api.backup_run import Trigger
 from compose_backup.api.conditions import FRESH, LAST_RUN_SUCCEEDED
 from compose_backup.api.resources import Host, Policy, Repository, Run
-from compose_backup.planning import schedule
+from compose_backup.planning import hooks, schedule
 from compose_backup.planning.backup import slot_of
 from compose_backup.planning.conditions import Claim, Standing, claims
 from compose_backup.planning.facts import Inventory
@@ -136,9 +136,17 @@ def _restore_points(facts: PolicyFacts) -> tuple[RestorePoint, ...]:
     known = facts.policy.status.restore_points if facts.catalog is None else facts.catalog
     points = {} if facts.catalog is None and _has_moved(facts) else {point.run_uid: point for point in known}
     for run in facts.runs:
-        if run.status.phase == "Succeeded" and run.status.record and _is_in_repository(run, facts):
+        if _has_good_data(run) and _is_in_repository(run, facts):
             points[run.uid] = _point(run)
     return tuple(sorted(points.values(), key=lambda point: point.time, reverse=True))[:KEPT_RESTORE_POINTS]
+
+
+def _has_good_data(run: Run) -> bool:
+    """Return whether a run has a record of good data: it may have failed since a service does not run again."""
+    status = run.status
+    only_a_service = status.failure is not None and status.failure.reason == reasons.SERVICE_NOT_RESUMED
+    whole = bool(status.volumes) and all(volume.phase == "Succeeded" for volume in status.volumes)
+    return status.record is not None and (status.phase == "Succeeded" or (only_a_service and whole))
 
 
 def _has_moved(facts: PolicyFacts) -> bool:
@@ -318,6 +326,8 @@ def _standing(facts: PolicyFacts, status: BackupPolicyStatus) -> Standing:
             f"but the volumes are on {spec.host_ref.name}; give {spec.host_ref.name} a repository of its own"
         )
         return Standing("stalled", reasons.WRONG_HOST, message)
+    if refused := hooks.not_permitted(spec.hooks, facts.host.spec.permit):
+        return Standing("stalled", refused.reason, refused.message)
     if spec.suspend:
         return Standing("good", reasons.SUSPENDED, "the schedule rests; runs on request go on")
     message = f"accepted and scheduled: {spec.schedule} in {spec.time_zone}"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from compose_backup.api import reasons
 from compose_backup.api.backup_policy import RUN_REQUESTED_ANNOTATION, RestorePoint, RunSummary
-from compose_backup.api.backup_run import TERMINAL_PHASES, Failure
+from compose_backup.api.backup_run import TERMINAL_PHASES, Failure, VolumeResult
 from compose_backup.api.resources import Policy, Run
 from compose_backup.planning.facts import Inventory, Volume
 from compose_backup.planning.policy import NewRun, PolicyFacts, PolicyPlan, belongs_to, plan, wants_catalog
@@ -363,3 +363,30 @@ def test_belongs_to(run: Run, expected: bool) -> None:
 def test_wants_catalog(repository_changes: dict[str, Any], catalog_of: str | None, expected: bool) -> None:
     repository = status(objects.repository(), **repository_changes)
     assert wants_catalog(status(POLICY, catalog_of=catalog_of), repository) is expected
+
+
+ARCHIVED = VolumeResult(name="shop_data", phase="Succeeded", snapshot_id="aa")
+
+
+@pytest.mark.parametrize(
+    ("changes", "counts"),
+    [
+        pytest.param({}, True, id="a service does not run again"),
+        pytest.param({"failure": Failure(reason=reasons.AGENT_LOST, message="gone")}, False, id="another failure"),
+        pytest.param({"volumes": (ARCHIVED.model_copy(update={"phase": "Failed"}),)}, False, id="a volume failed"),
+        pytest.param({"volumes": ()}, False, id="no volume"),
+        pytest.param({"record": None}, False, id="no record"),
+    ],
+)
+def test_whole_data_can_be_restored_although_the_run_failed(changes: dict[str, Any], counts: bool) -> None:
+    down = Failure(reason=reasons.SERVICE_NOT_RESUMED, message="shop/db: port taken")
+    told: dict[str, Any] = {"failure": down, "volumes": (ARCHIVED,), "record": "record-0"} | changes
+    made = plan(replace(BASELINE, runs=(status(ended(0, "Failed"), **told),)))
+    assert bool(made.status.restore_points) is counts
+    assert claim(made, "LastRunSucceeded")[0] == "False"
+
+
+def test_hooks_that_the_host_does_not_allow_are_said_before_the_night() -> None:
+    hooks = {"pre": [{"project": "shop", "service": "db", "command": ["true"]}]}
+    policy = spec(POLICY, hooks=objects.policy_spec(hooks=hooks).hooks)
+    assert claim(plan(replace(BASELINE, policy=policy)), "Stalled") == ("True", reasons.NOT_PERMITTED)
