@@ -153,7 +153,6 @@ def resolved_run(*volumes: str, engine_id: str = "engine-1", **changes: Any) -> 
         repository=RepositoryChoice(name="main", uid="uid-of-main", repository_id=REPOSITORY_ID),
         slot=dt.datetime(2026, 10, 13, 2, 0, tzinfo=dt.UTC),
         volumes=volumes,
-        live_copy_allowed=False,
     )
     return given.model_copy(update=changes)
 

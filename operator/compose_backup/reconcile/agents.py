@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from compose_backup.api import reasons
-from compose_backup.api.backup_run import Failure, Progress
+from compose_backup.api.backup_policy import CANCEL_REQUESTED_ANNOTATION
+from compose_backup.api.backup_run import AgentPlace, Failure, Progress
+from compose_backup.api.job import Window
 from compose_backup.api.resources import Resource
 from compose_backup.errors import Unreachable
+from compose_backup.planning import downtime, labels
 from compose_backup.planning.agent_state import AgentState, Died, Working, judge
-from compose_backup.planning.facts import AgentLook
+from compose_backup.planning.facts import AgentContainer, AgentLook
 from compose_backup.planning.labels import Owner
 from compose_backup.reconcile.ports import DockerHost
 from compose_backup.reconcile.world import Heard, World
@@ -72,6 +75,40 @@ def shown(progress: Progress | None, before: Progress | None, now: dt.datetime) 
     if before and before.updated_at and (now - before.updated_at).total_seconds() < PROGRESS_WRITE_SECONDS:
         return before
     return progress.model_copy(update={"updated_at": now})
+
+
+def reason_of(window: Window | None) -> str:
+    """Return the reason of the condition Ready while an agent works."""
+    return reasons.RESUMING if window == "Resuming" else reasons.QUIESCED if window else reasons.RUNNING
+
+
+def message_of(work: str, working: Working) -> str:
+    """Return the message of the condition Ready: the work, and what is down meanwhile."""
+    down = downtime.told(working.window, working.quiesce)
+    return f"{work}; {down}" if down else work
+
+
+def cancelled(resource: Resource[Any, Any]) -> Failure | None:
+    """Return that a person has cancelled a run or restore, or None."""
+    if CANCEL_REQUESTED_ANNOTATION not in resource.annotations:
+        return None
+    return Failure(reason=reasons.CANCELLED, message=f"cancelled by the annotation {CANCEL_REQUESTED_ANNOTATION}")
+
+
+def has_journal(look: AgentLook | None) -> bool:
+    """Return whether an agent may have stopped something: one that is gone cannot tell."""
+    return look is None or labels.JOURNAL in look.labels
+
+
+def place_of(wanted: AgentContainer, container_id: str, engine_id: str, now: dt.datetime) -> AgentPlace:
+    """Return where an agent has been started."""
+    return AgentPlace(
+        container_id=container_id,
+        container_name=wanted.name,
+        engine_id=engine_id,
+        image=wanted.image,
+        start_time=now,
+    )
 
 
 def owner_of(resource: Resource[Any, Any]) -> Owner:

@@ -9,7 +9,7 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from compose_backup.api.conditions import FRESH, LAST_RUN_SUCCEEDED, READY, Condition
+from compose_backup.api.conditions import FRESH, LAST_RUN_SUCCEEDED, READY, SERVICES_RESUMED, Condition
 from compose_backup.api.resources import Resource
 from compose_backup.planning.conditions import conditions
 from compose_backup.reconcile.dependents import wake_dependents
@@ -20,7 +20,7 @@ from compose_backup.reconcile.world import World
 
 log = logging.getLogger(__name__)
 
-TOLD = (READY, FRESH, LAST_RUN_SUCCEEDED)
+TOLD = (READY, FRESH, LAST_RUN_SUCCEEDED, SERVICES_RESUMED)
 
 
 async def commit(world: World, resource: Resource[Any, Any], outcome: Outcome) -> Outcome:

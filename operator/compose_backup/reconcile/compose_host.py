@@ -1,4 +1,5 @@
-"""One pass over a ComposeHost: ask the engine who it is, list now and then, say what nobody backs up.
+"""One pass over a ComposeHost: ask the engine who it is, list now and then, say what nobody backs up, start what is
+owed by runs that have ended.
 
 Called by worker.py.
 """
@@ -12,8 +13,10 @@ from compose_backup.api.compose_host import ComposeHostStatus
 from compose_backup.api.resources import Host
 from compose_backup.errors import Stalled, Unreachable
 from compose_backup.planning import host as planning
-from compose_backup.planning.conditions import Standing, claims
+from compose_backup.planning.conditions import Standing, claims, services_resumed
+from compose_backup.planning.debts import own_journals as journals_of
 from compose_backup.planning.facts import HostAddress, Inventory
+from compose_backup.reconcile import debts
 from compose_backup.reconcile.access import address_of
 from compose_backup.reconcile.outcome import Outcome
 from compose_backup.reconcile.ports import DockerHost
@@ -27,8 +30,8 @@ STALLED_RETRY = dt.timedelta(minutes=10)
 
 async def reconcile(world: World, host: Host) -> Outcome:
     """Ask the engine and return how the host stands."""
-    status = host.status.model_copy(update={"conditions": ()})
-    version = None
+    status = debts.noted_request(host, host.status, world.now()).model_copy(update={"conditions": ()})
+    version, owed = None, debts.Owed()
     try:
         address = await address_of(world, host)
         version = address.version
@@ -38,6 +41,8 @@ async def reconcile(world: World, host: Host) -> Outcome:
         status = status.model_copy(update={"engine": await docker.look(), "credentials_version": version})
         _remember(world, host, address, status)
         status = _summarised(world, host, status, await inventory_of(world, host, docker, LIST_INTERVAL))
+        owed = await _paid(world, host, docker, status)
+        status = status.model_copy(update={"unresumed": owed.unresumed})
     except Stalled as error:
         status = status.model_copy(update={"credentials_version": version})
         return _outcome(status, Standing("stalled", error.reason, error.message), STALLED_LOOK_SECONDS)
@@ -45,7 +50,20 @@ async def reconcile(world: World, host: Host) -> Outcome:
         return _outcome(status, Standing("waiting", error.reason, error.message), host.spec.probe_interval_seconds)
     assert status.engine
     message = f"Docker Engine {status.engine.version} on {status.engine.operating_system}"
-    return _outcome(status, Standing("good", reasons.CONNECTED, message), host.spec.probe_interval_seconds)
+    soon = min(host.spec.probe_interval_seconds, owed.look_again_in or host.spec.probe_interval_seconds)
+    return _outcome(status, Standing("good", reasons.CONNECTED, message), soon)
+
+
+async def _paid(world: World, host: Host, docker: DockerHost, status: ComposeHostStatus) -> debts.Owed:
+    """Start what is owed. A list of some minutes ago tells whether there is any journal: runs wake the host in the end.
+
+    Without one, nothing more is asked.
+    """
+    seen = await inventory_of(world, host, docker, LIST_INTERVAL)
+    if not host.status.unresumed and not journals_of(seen, world.installation):
+        return debts.Owed()
+    world.memory.inventories.pop(host.uid, None)
+    return await debts.pay(world, host, docker, status)
 
 
 async def inventory_of(world: World, host: Host, docker: DockerHost, max_age: dt.timedelta) -> Inventory:
@@ -89,4 +107,5 @@ def _summarised(world: World, host: Host, status: ComposeHostStatus, inventory: 
 
 
 def _outcome(status: ComposeHostStatus, standing: Standing, look_again_in: float) -> Outcome:
-    return Outcome(status, claims(standing), look_again_in)
+    told = (services_resumed(status.unresumed),) if status.engine else ()
+    return Outcome(status, (*claims(standing), *told), look_again_in)

@@ -12,9 +12,10 @@ import logging
 
 from compose_backup.errors import ComposeBackupError
 from compose_backup.planning.labels import Owner
-from compose_backup.reconcile import sweep
+from compose_backup.reconcile import debts, journals, sweep
+from compose_backup.reconcile.ports import DockerHost
 from compose_backup.reconcile.queue import Key
-from compose_backup.reconcile.world import World
+from compose_backup.reconcile.world import Pledge, World
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,17 @@ async def end_agents(world: World, uid: str) -> None:
             ]
             pending = [await sweep.settle_container(world, docker, container) for container in mine]
             if not any(pending):
+                await _settle_journal(world, docker, pledge, uid)
                 return
             await asyncio.sleep(PAUSE_SECONDS)
     except ComposeBackupError as error:
         log.warning("the agent of a deleted object on %s is left to the sweep: %s", pledge.address.name, error.message)
+
+
+async def _settle_journal(world: World, docker: DockerHost, pledge: Pledge, uid: str) -> None:
+    """See to what a dead agent has left stopped: the pass over the host does, as long as there is a ComposeHost."""
+    host = next((one for one in world.store.hosts() if one.uid == pledge.address.key), None)
+    if host is None:
+        await debts.pay_without_host(world, docker, uid)
+    else:
+        journals.wake_host(world, host)

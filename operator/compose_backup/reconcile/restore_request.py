@@ -4,7 +4,7 @@
 |---|---|
 | no `resolved` | search the repository for the source, and pin what is restored |
 | `resolved`, not `Running` | ask planning whether it may start; create missing volumes |
-| `Running` | start the agent, or look at it: progress, report, or death |
+| `Running`, `Resuming` | start the agent (restore_start.py), or look at it: progress, report, or death |
 | `completionTime` | nothing, for ever |
 
 Called by worker.py.
@@ -17,34 +17,23 @@ from dataclasses import replace
 from functools import partial
 
 from compose_backup.api import reasons
-from compose_backup.api.backup_policy import CANCEL_REQUESTED_ANNOTATION
-from compose_backup.api.backup_run import AgentPlace, Failure
-from compose_backup.api.job import CatalogReport, Job, RestoreJob
+from compose_backup.api.backup_run import AT_WORK, Failure
+from compose_backup.api.job import CatalogReport
 from compose_backup.api.resources import Host, Repository, Restore
-from compose_backup.api.restore_request import RestoreRequestStatus
-from compose_backup.errors import Stalled
-from compose_backup.planning import agent_state, humanize, labels, restore_end
+from compose_backup.planning import downtime, humanize, labels
 from compose_backup.planning import restore as planning
-from compose_backup.planning.agent_container import (
-    RESTORE_CAPABILITIES,
-    agent_container,
-    repository_mount,
-    restore_mounts,
-)
 from compose_backup.planning.agent_state import Died, NeverStarted, Reported, Working
 from compose_backup.planning.checks import Objection
-from compose_backup.planning.conditions import Standing, ended, unfinished
-from compose_backup.planning.facts import AgentContainer, Volume
-from compose_backup.reconcile import agents, catalog, deletion
+from compose_backup.reconcile import agents, catalog, deletion, journals
 from compose_backup.reconcile.access import address_of, repository_access
 from compose_backup.reconcile.commit import commit
 from compose_backup.reconcile.compose_host import inventory_of, repository_volumes
+from compose_backup.reconcile.journals import Site
 from compose_backup.reconcile.outcome import NOTHING, Outcome
-from compose_backup.reconcile.ports import DockerHost
+from compose_backup.reconcile.restore_outcomes import WAIT_SECONDS, end, objected, waiting, working
+from compose_backup.reconcile.restore_start import PlacedRestore, intent_of, start_agent, stop_wanted
+from compose_backup.reconcile.restore_stop import died, reported
 from compose_backup.reconcile.world import Pledge, World
-
-WAIT_SECONDS = 3.0
-DEADLINE_GRACE = dt.timedelta(seconds=60)
 
 
 async def reconcile(world: World, restore: Restore) -> Outcome:
@@ -52,10 +41,10 @@ async def reconcile(world: World, restore: Restore) -> Outcome:
     if restore.finished:
         world.memory.pledges.pop(restore.uid, None)
         return NOTHING
-    if restore.status.phase == "Running":
+    if restore.status.phase in AT_WORK:
         return await _follow(world, restore)
-    if CANCEL_REQUESTED_ANNOTATION in restore.annotations:
-        return _end(world, restore, "Cancelled", _cancelled())
+    if cancelled := agents.cancelled(restore):
+        return end(world, restore, "Cancelled", cancelled)
     if restore.status.resolved is None:
         return await _resolve(world, restore)
     return await _start(world, restore)
@@ -65,7 +54,7 @@ async def _resolve(world: World, restore: Restore) -> Outcome:
     """Search the repository for the source, and pin the snapshots before anything is done."""
     facts = await _gather(world, restore)
     if objection := planning.may_search(facts):
-        return _objected(world, restore, objection)
+        return objected(world, restore, objection)
     assert facts.host and facts.repository
     pledge = await _pledge(world, restore, facts.host, facts.repository)
     assert pledge.access
@@ -73,21 +62,21 @@ async def _resolve(world: World, restore: Restore) -> Outcome:
     search = catalog.Search(restore, facts.host, facts.repository, pledge.access, wanted)
     found = await catalog.search(world, world.hosts.at(pledge.address), search)
     if found is None:
-        return _waiting(restore.status, reasons.PROGRESSING, "the archive is being looked for", agents.POLL_SECONDS)
+        return waiting(restore.status, reasons.PROGRESSING, "the archive is being looked for", agents.POLL_SECONDS)
     if isinstance(found, Failure):
         if found.retryable:
-            return _waiting(restore.status, found.reason, found.message, WAIT_SECONDS)
-        return _end(world, restore, "Failed", found)
+            return waiting(restore.status, found.reason, found.message, WAIT_SECONDS)
+        return end(world, restore, "Failed", found)
     return _resolved(world, restore, facts, found)
 
 
 def _resolved(world: World, restore: Restore, facts: planning.RestoreFacts, found: CatalogReport) -> Outcome:
     verdict = planning.resolve(facts, found)
     if isinstance(verdict, Objection):
-        return _objected(world, restore, verdict)
+        return objected(world, restore, verdict)
     update = {"resolved": verdict, "host": verdict.host.name, "source": planning.describe_source(restore)}
     status = restore.status.model_copy(update=update)
-    return _waiting(status, reasons.PENDING, f"found: the data is of {verdict.time:%Y-%m-%dT%H:%M:%SZ}", 0)
+    return waiting(status, reasons.PENDING, f"found: the data is of {verdict.time:%Y-%m-%dT%H:%M:%SZ}", 0)
 
 
 async def _start(world: World, restore: Restore) -> Outcome:
@@ -99,10 +88,19 @@ async def _start(world: World, restore: Restore) -> Outcome:
         return Outcome(look_again_in=agents.POLL_SECONDS)
     async with admission:
         facts = await _gather(world, restore)
-        if objection := planning.may_start(facts):
-            return _objected(world, restore, objection)
+        if objection := planning.may_start(facts) or await _held(world, restore, facts):
+            return objected(world, restore, objection)
         status = restore.status.model_copy(update={"phase": "Running", "start_time": world.now()})
-        return await commit(world, restore, _working(status, "the agent is being started", 0))
+        return await commit(world, restore, working(status, "the agent is being started", look_again_in=0))
+
+
+async def _held(world: World, restore: Restore, facts: planning.RestoreFacts) -> Objection | None:
+    """Return why the services that use the targets cannot be stopped now, or None."""
+    assert facts.host and facts.inventory
+    docker = world.hosts.at(await address_of(world, facts.host))
+    site = Site(world, docker, facts.host, agents.owner_of(restore), labels.agent_name("restore", restore.uid))
+    plan = await journals.planned(site, facts.inventory, intent_of(restore, facts.host))
+    return plan if isinstance(plan, Objection) else None
 
 
 async def _gather(world: World, restore: Restore) -> planning.RestoreFacts:
@@ -180,138 +178,38 @@ async def _follow(world: World, restore: Restore) -> Outcome:
             "it, apply the object again and restore again with existingData: Mirror"
         )
         failure = Failure(reason=reasons.TARGET_INCOMPLETE, message=message)
-        return _end(world, restore, "Failed", failure, partial(deletion.end_agents, world, restore.uid))
+        return end(world, restore, "Failed", failure, partial(deletion.end_agents, world, restore.uid))
     pledge = await _pledge(world, restore, host, repository)
     docker = world.hosts.at(world.newest_address(pledge))
-    if restore.status.agent is None:
-        return await _start_agent(world, restore, host, repository, docker, pledge)
-    return await _look(world, restore, docker)
+    where = PlacedRestore(world, restore, host, repository, docker, pledge)
+    return await start_agent(where) if restore.status.agent is None else await _look(where)
 
 
-async def _start_agent(
-    world: World, restore: Restore, host: Host, repository: Repository, docker: DockerHost, pledge: Pledge
-) -> Outcome:
-    container = _container(world, restore, host, repository)
-    if (stop := _stop_wanted(world, restore)) and await docker.look_at_agent(container.name) is None:
-        return _end(world, restore, *stop)
-    missing = restore_end.volumes_to_create(restore.status)
-    try:
-        for name, definition in missing.items():
-            await docker.create_volume(Volume(name, definition.driver, definition.options, definition.labels))
-        container_id = await docker.start_agent(container, _job(world, restore, pledge).framed())
-    except Stalled as error:
-        return _end(world, restore, "Failed", Failure(reason=error.reason, message=error.message))
-    if container_id is None:  # started by us before a crash: whether it got its job is seen by looking
-        look = await docker.look_at_agent(container.name)
-        has_its_job = agent_state.has_its_job(look)
-        if has_its_job is None:
-            return Outcome(look_again_in=agents.POLL_SECONDS)
-        if look is None or not has_its_job:
-            await docker.remove_agent(container.name)
-            return Outcome(look_again_in=0)
-        container_id = look.container_id
-    place = AgentPlace(
-        container_id=container_id,
-        container_name=container.name,
-        engine_id=restore.status.resolved.host.engine_id if restore.status.resolved else "",
-        image=container.image,
-        start_time=world.now(),
-    )
-    return _working(restore.status.model_copy(update={"agent": place}), "the agent restores", agents.POLL_SECONDS)
-
-
-async def _look(world: World, restore: Restore, docker: DockerHost) -> Outcome:
-    name = labels.agent_name("restore", restore.uid)
-    sighting = await agents.sight(world, docker, name)
+async def _look(placed: PlacedRestore) -> Outcome:
+    restore, world = placed.restore, placed.world
+    sighting = await agents.sight(world, placed.docker, placed.container)
     match sighting.state:
-        case Working(progress=progress):
-            if _stop_wanted(world, restore):
-                await docker.terminate_agent(name)
-            shown = agents.shown(progress, restore.status.progress, world.now())
-            status = restore.status.model_copy(update={"progress": shown})
-            return _working(status, "the agent restores", agents.POLL_SECONDS)
+        case Working() as at_work:
+            if stop_wanted(world, restore):
+                await placed.docker.terminate_agent(placed.container)
+            return _at_work(placed, at_work)
         case NeverStarted():
-            status = restore.status.model_copy(update={"agent": None})
-            again = _working(status, "the agent is being started anew", 0)
-            return replace(again, afterwards=agents.removal(docker, name))
-        case Reported(report, log_tail):
-            after = restore_end.after_report(restore.status, report, log_tail, world.now())
-        case Died() as died:
-            after = restore_end.after_death(restore.status, died, world.now())
-    return _ended(after, agents.removal(docker, name))
+            again = working(restore.status.model_copy(update={"agent": None}), "the agent is being started anew")
+            remove = agents.removal(placed.docker, placed.container)
+            return replace(again, look_again_in=0, afterwards=remove)
+        case Reported() as told:
+            return await reported(placed, sighting.look, told)
+        case Died() as end_of_agent:
+            return await died(placed, sighting.look, end_of_agent)
 
 
-def _objected(world: World, restore: Restore, objection: Objection) -> Outcome:
-    if objection.then == "wait":
-        return _waiting(restore.status, objection.reason, objection.message, WAIT_SECONDS)
-    failure = Failure(reason=objection.reason, message=objection.message)
-    return _end(world, restore, "Skipped" if objection.then == "skip" else "Failed", failure)
-
-
-def _waiting(status: RestoreRequestStatus, reason: str, message: str, look_again_in: float) -> Outcome:
-    status = status.model_copy(update={"phase": "Pending"})
-    return Outcome(status, unfinished(Standing("working", reason, message)), look_again_in)
-
-
-def _working(status: RestoreRequestStatus, message: str, look_again_in: float) -> Outcome:
-    standing = Standing("working", reasons.RUNNING, message)
-    return Outcome(status, unfinished(standing), look_again_in)
-
-
-def _end(
-    world: World, restore: Restore, phase: str, failure: Failure, afterwards: agents.Action | None = None
-) -> Outcome:
-    status = restore.status.model_copy(update={"source": planning.describe_source(restore)})
-    return _ended(restore_end.finished(status, phase, failure, world.now()), afterwards)
-
-
-def _ended(status: RestoreRequestStatus, afterwards: agents.Action | None) -> Outcome:
-    done = f"{len(status.volumes)} volumes restored"
-    return Outcome(status, ended(status.phase or "", status.failure, done), None, afterwards)
-
-
-def _cancelled() -> Failure:
-    return Failure(reason=reasons.CANCELLED, message=f"cancelled by the annotation {CANCEL_REQUESTED_ANNOTATION}")
-
-
-def _stop_wanted(world: World, restore: Restore) -> tuple[str, Failure] | None:
-    """Return the end of a restore that is to stop, and why, or None: a person asked, or its time is over."""
-    if CANCEL_REQUESTED_ANNOTATION in restore.annotations:
-        return "Cancelled", _cancelled()
-    resolved = restore.status.resolved
-    if resolved and resolved.deadline and world.now() > resolved.deadline + DEADLINE_GRACE:
-        message = "the restore was not finished within spec.deadlineSeconds"
-        return "Failed", Failure(reason=reasons.DEADLINE_EXCEEDED, message=message)
-    return None
-
-
-def _container(world: World, restore: Restore, host: Host, repository: Repository) -> AgentContainer:
-    resolved = restore.status.resolved
-    assert resolved
-    pairs = [(volume.source, volume.target) for volume in resolved.volumes]
-    # restic writes a lock into the repository while it reads, so that nobody prunes what it needs.
-    mount = repository_mount(repository.spec.storage, read_only=False, may_create=False)
-    return agent_container(
-        labels.agent_name("restore", restore.uid),
-        labels.agent_labels(agents.owner_of(restore), world.installation, "restore"),
-        restore_mounts(pairs, mount),
-        RESTORE_CAPABILITIES,
-        host.spec.agent,
-        world.settings.agent_image,
-    )
-
-
-def _job(world: World, restore: Restore, pledge: Pledge) -> Job:
-    resolved = restore.status.resolved
-    assert resolved and pledge.access
-    left = int((resolved.deadline - world.now()).total_seconds()) if resolved.deadline else None
-    return Job(
-        repository=pledge.access,
-        restore=RestoreJob(
-            volumes=resolved.volumes,
-            created=tuple(restore_end.volumes_to_create(restore.status)),
-            include=restore.spec.include,
-            existing_data=restore.spec.existing_data,
-            seconds_left=left,
-        ),
-    )
+def _at_work(placed: PlacedRestore, at_work: Working) -> Outcome:
+    """Tell how far the agent is. Where the services are is told at once, progress only now and then."""
+    before = placed.restore.status
+    update = {
+        "phase": downtime.phase_of(at_work.window),
+        "progress": agents.shown(at_work.progress, before.progress, placed.world.now()),
+        **downtime.shown(at_work.quiesce),
+    }
+    message = agents.message_of("the agent restores", at_work)
+    return working(before.model_copy(update=update), message, reason=agents.reason_of(at_work.window))

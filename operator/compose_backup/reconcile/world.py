@@ -106,12 +106,15 @@ class Memory:
     probes: defaultdict[str, ProbeMemory] = field(default_factory=lambda: defaultdict(ProbeMemory))
     """By UID of the ArchiveRepository."""
     searches: Searches = field(default_factory=Searches)
+    resuming: dict[str, dt.datetime] = field(default_factory=dict)
+    """By UID of the run or restore: since when services are tried that its dead agent has left stopped."""
     admission: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     """By engine id: one run or restore at a time is checked against the others and let in."""
 
     def forget(self, uid: str) -> Pledge | None:
         """Forget what is known of an object, and return its pledge, if it had one."""
         self.probes.pop(uid, None)
+        self.resuming.pop(uid, None)
         self.searches.give_up(uid)
         self.inventories.pop(uid, None)
         self.addresses.pop(uid, None)

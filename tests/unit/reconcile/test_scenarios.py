@@ -210,7 +210,7 @@ def test_a_restore_waits_for_the_service_and_says_which() -> None:
     async def story(scene: Scene, world: World) -> None:
         await scene.until(world, all_ended(scene))
         scene.engine.add_service("shop-db-1", "shop_data")
-        scene.apply(RESTORE_REQUEST, "rescue", objects.restore_spec(existingData="Mirror"))
+        scene.apply(RESTORE_REQUEST, "rescue", objects.restore_spec(existingData="Mirror", quiesce="None"))
         await scene.live(world, 60)
         assert "shop-db-1" in scene.restore().condition("Ready") and not scene.agents.jobs("restore")
         scene.engine.stop_service("shop-db-1")
@@ -285,7 +285,8 @@ def test_a_changed_password_is_tried_without_a_restart() -> None:
         assert "SecretNotFound" in scene.get(ARCHIVE_REPOSITORY, "main").condition("Ready")
         scene.cluster.put_secret("prod", "restic", {"password": b"another"})
         await scene.until(world, scene.is_ready, seconds=60)
-        assert scene.agents.jobs("probe")[-1].repository.password.get_secret_value() == "another"
+        access = scene.agents.jobs("probe")[-1].repository
+        assert access and access.password.get_secret_value() == "another"
 
     told(story)
 

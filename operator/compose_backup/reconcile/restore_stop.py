@@ -1,0 +1,62 @@
+"""The end of a restore: by the report of its agent, or by its death.
+
+Services are started again only where it is known that no byte was written, or that every volume is whole; else they are
+kept stopped, and that is said. Called by restore_request.py.
+"""
+
+from __future__ import annotations
+
+from compose_backup.api import reasons
+from compose_backup.api.restore_request import RestoreRequestStatus
+from compose_backup.planning import restore_end
+from compose_backup.planning.agent_state import Died, Reported
+from compose_backup.planning.facts import AgentLook
+from compose_backup.reconcile import agents, journals, second_line
+from compose_backup.reconcile.outcome import Outcome
+from compose_backup.reconcile.restore_outcomes import has_ended, working
+from compose_backup.reconcile.restore_start import PlacedRestore
+
+
+async def reported(placed: PlacedRestore, look: AgentLook | None, told: Reported) -> Outcome:
+    """Store the report. What its agent could not start is tried once more, then left to the pass over the host."""
+    status, now = placed.restore.status, placed.world.now()
+    after = restore_end.after_report(status, told.report, told.log_tail, now)
+    if not agents.has_journal(look):
+        return has_ended(after, journals.closing(placed.site, journal=False))
+    kept = is_kept_stopped(after)
+    settlement = await journals.settle(placed.site, hooks=False, keep_stopped=kept)
+    if settlement.left and not kept and (after.failure is None or after.failure.reason != reasons.SERVICE_NOT_RESUMED):
+        failure = second_line.failure_of(settlement.left, after.failure.message if after.failure else "")
+        report = told.report.model_copy(update={"failure": failure})
+        after = restore_end.after_report(status, report, told.log_tail, now)
+    return _over(placed, after, settlement)
+
+
+async def died(placed: PlacedRestore, look: AgentLook | None, died: Died) -> Outcome:
+    """Start what the agent has left stopped if it cannot have written anything, then end."""
+    status = placed.restore.status
+    if not agents.has_journal(look):
+        after = restore_end.after_death(status, died, placed.world.now())
+        return has_ended(after, journals.closing(placed.site, journal=False))
+    settlement = await journals.settle(placed.site, keep_stopped=died.target_touched)
+    if settlement.left and not died.target_touched and journals.is_patient(placed.site):
+        resuming = status.model_copy(update={"phase": "Resuming"})
+        pause = journals.PAUSE_SECONDS
+        return working(resuming, settlement.told, reason=reasons.RESUMING, look_again_in=pause)
+    after = restore_end.after_death(status, died, placed.world.now())
+    if settlement.left and not died.target_touched:
+        after = after.model_copy(update={"failure": second_line.failure_of(settlement.left, died.failure.message)})
+    return _over(placed, after, settlement)
+
+
+def is_kept_stopped(after: RestoreRequestStatus) -> bool:
+    """Return whether a restore has ended so that nobody may start services onto its targets."""
+    incomplete = after.failure is not None and after.failure.reason == reasons.TARGET_INCOMPLETE
+    return incomplete or bool(after.quiesce and after.quiesce.kept_stopped)
+
+
+def _over(placed: PlacedRestore, after: RestoreRequestStatus, settlement: journals.Settlement) -> Outcome:
+    """End the restore. An open journal stays: by it the host's pass, or the next restore, knows what is down."""
+    if settlement.left:
+        return has_ended(after, journals.handing_over(placed.site))
+    return has_ended(after, journals.closing(placed.site, journal=True))
