@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
+import signal
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -81,7 +82,13 @@ def _played(campaign: Campaign, left: list[Round], file: Path | None) -> int:
     return 0
 
 
+def _end(*_: object) -> None:
+    """Leave as by Ctrl-C when somebody ends the campaign: what was started is taken down."""
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
     try:
         sys.exit(main(sys.argv[1:]))
     except StepFailed as failure:

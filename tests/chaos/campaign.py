@@ -22,8 +22,8 @@ from realparts.steps import say
 
 MOMENT_SECONDS = 90.0
 REST_SECONDS = 60.0
-SETTLE_SECONDS = 240.0
-NEXT_SECONDS = 180.0
+SETTLE_SECONDS = 120.0
+NEXT_SECONDS = 120.0
 LOOK_SECONDS = 0.3
 API = "backup.dockerwarts.io/v1alpha1"
 Look = Callable[[], list[str]]
@@ -51,12 +51,14 @@ class Campaign:
         objections: list[str] = []
         if hit:
             hit, objections = self._strike(one, sight)
+        say(f"  {'struck' if hit else 'missed'} with these down: {', '.join(sorted(before.down))}")
         objections += self._settled(one, sight, before)
         found = self.place.objects.get(PLURALS[one.work], sight.name)
         objections += self._judged(one, before, found)
         back = invariants.seconds_to_come_back(self.host, before, struck)
         longest = invariants.longest_down(self.host, before)
-        objections += self._made_whole(before)
+        if not objections:
+            objections += self._made_whole()
         if self.proves_each and not objections:
             objections += self.next_run()
         return ledger.entry(
@@ -135,12 +137,12 @@ class Campaign:
             objections += self._proved(before, found)
         return objections
 
-    def _made_whole(self, before: Before) -> list[str]:
+    def _made_whole(self) -> list[str]:
         """Where services are kept stopped, another restore must bring them back."""
         if not self._is_down():
             return []
-        self.requests += 1
-        request = self._requested_restore(f"again-{self.requests}")
+        before = invariants.before(self.host)
+        request = self._requested_restore("again")
         objections = self._waited(lambda: self._not_finished(PLURALS["restore"], request), NEXT_SECONDS)
         found = self.place.objects.get(PLURALS["restore"], request["metadata"]["name"])
         if phase(found) != "Succeeded" or found is None:
