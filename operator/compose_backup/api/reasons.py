@@ -120,8 +120,7 @@ RESTORE_ACTIVE: Final = "RestoreActive"
 VOLUME_IN_USE: Final = "VolumeInUse"
 """Containers that run have the volume mounted: stop them; the message names them."""
 SERVICES_RUNNING: Final = "ServicesRunning"
-"""Services that write to a volume run and cannot be stopped and started again, or wrote while it was read: the message
-names them."""
+"""Services that write run, and nobody could start them again, or they wrote while data was read: see the message."""
 
 # Services
 
