@@ -43,6 +43,11 @@ class DockerEngine:
         self._client = client
         self._digests: dict[str, str] = {}
 
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._client is not None:
+            self._client.close()
+
     def look(self, names: Sequence[str], containers: Sequence[str] = ()) -> Look:
         """List volumes and containers, and inspect those that use these volumes, and these by id."""
         with self._answering() as client:

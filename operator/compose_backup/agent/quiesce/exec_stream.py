@@ -31,6 +31,7 @@ def read_output(connection: Any, limit: float) -> tuple[str, bool]:
         pass
     finally:
         connection.close()
+        raw.close()  # the first only lets go of it, and nobody else will ever use what was taken over from HTTP
     return frames.text, False
 
 
