@@ -70,10 +70,14 @@ def in_the_way(
     """Return the journal that forbids to carry out a plan now, or None.
 
     `only_older` is for the agent just before its first stop: of two that were made at the same time the older one goes
-    on, and the other ends. Before that, whoever is there already comes first, whatever the clocks say.
+    on, and the other ends; but one that has something down already goes before every other one. Before that, whoever is
+    there comes first, whatever the clocks say.
     """
     found = sorted(others(plan, volumes, inventory), key=_age)
-    ahead = [other for other in found if not only_older or _age(other) < _age(plan)]
+    if only_older:
+        ahead = [one for one in found if _age(one) < _age(plan) or resuming.owed(one, inventory.containers)]
+    else:
+        ahead = found
     return next((other for other in ahead if _forbids(other, plan, inventory)), None)
 
 

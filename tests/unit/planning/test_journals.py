@@ -45,6 +45,7 @@ RESTORE = plan("b", "restore", at=NOW - HOUR)
         pytest.param(engine(EARLIER, agent="running"), True, True, id="it is at work, just before the stop"),
         pytest.param(engine(LATER, agent="running"), False, True, id="whoever is there comes first"),
         pytest.param(engine(LATER, agent="running"), True, False, id="it is younger, just before the stop"),
+        pytest.param(engine(LATER, db="exited", agent="running"), True, True, id="it is younger, but has stopped it"),
         pytest.param(engine(plan("b"), agent="running"), True, False, id="of the same moment, the second by name"),
         pytest.param(engine(plan("0"), agent="running"), True, True, id="of the same moment, the first by name"),
         pytest.param(engine(plan("b", at=NOW - SECOND)), False, True, id="its agent is about to be made"),
