@@ -50,6 +50,8 @@ class FakeAgent:
     """How often it was asked to stop."""
     stubborn: bool = False
     """Whether it goes on when it is asked to stop."""
+    when_asked: Callable[[], None] | None = None
+    """What it does when it is asked to stop; else it ends at once."""
 
     def say(self, event: Event) -> None:
         """Write a line on stdout."""
@@ -69,7 +71,9 @@ class FakeAgent:
         """Take a SIGTERM."""
         if self.state == "running":
             self.terminations += 1
-            if not self.stubborn:
+            if self.when_asked:
+                self.when_asked()
+            elif not self.stubborn:
                 self.end(TERMINATED_EXIT_CODE)
 
 

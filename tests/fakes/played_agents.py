@@ -11,24 +11,44 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from compose_backup.api.backup_policy import RestorePoint
-from compose_backup.api.backup_run import Failure, Progress, VolumeResult
+from compose_backup.api.backup_run import Failure, Progress, QuiesceResult, VolumeResult
 from compose_backup.api.job import (
     LENGTH_HEADER,
     BackupJob,
     BackupReport,
     CatalogJob,
     CatalogReport,
+    CleanupReport,
     Event,
     Job,
     ProbeReport,
     Report,
     RestoreReport,
 )
+from compose_backup.api.journal import JournalPlan
 from compose_backup.api.record import RecordedVolume, RunRecord
 from compose_backup.api.restore_request import RestoredVolume
-from fakes.docker_host import FakeAgent
+from fakes import played_quiescing
+from fakes.docker_host import FakeAgent, FakeEngine
 
 REPOSITORY_ID = "5e" * 32
+
+
+@dataclass
+class AtWork:
+    """A job that takes time, and what is down for it."""
+
+    agent: FakeAgent
+    job: Job
+    began: dt.datetime
+    quiesce: QuiesceResult | None = None
+
+    @property
+    def plan(self) -> JournalPlan:
+        """Which services go down."""
+        part = self.job.backup or self.job.restore
+        assert part
+        return part.plan
 
 
 @dataclass
@@ -47,10 +67,16 @@ class PlayedAgents:
     """Every job that was taken, with the name of its container."""
     creations: int = 0
     """How often a repository was initialised."""
-    _at_work: list[tuple[FakeAgent, Job, dt.datetime]] = field(default_factory=list)
+    engine: FakeEngine | None = None
+    """The engine whose services are quiesced."""
+    breaks_after_writing: bool = False
+    """While set, restores fail after their first byte."""
+    touches: bool = True
+    """Whether a restore writes from its beginning."""
+    _at_work: list[AtWork] = field(default_factory=list)
 
     def play(self, agent: FakeAgent) -> None:
-        """Take the job; searches and probes report at once."""
+        """Take the job; searches, probes and cleanups report at once."""
         job = Job.model_validate_json(agent.job[LENGTH_HEADER.size :])
         self.started.append((agent.wanted.name, job))
         agent.say(Event(sequence=1, time=self.clock(), type="accepted"))
@@ -58,30 +84,77 @@ class PlayedAgents:
             agent.report(self._probed(job))
         elif job.catalog:
             agent.report(Report(catalog=self.found(job.catalog)))
+        elif job.cleanup:
+            played_quiescing.up(self._engine, job.cleanup.plan, None, self.clock())
+            agent.report(Report(cleanup=CleanupReport()))
         else:
-            self._at_work.append((agent, job, self.clock()))
+            self._begin(AtWork(agent, job, self.clock()))
 
     def go_on(self) -> None:
         """Say how far the agents are, and end those whose time has come."""
-        for agent, job, began in list(self._at_work):
-            spent = (self.clock() - began).total_seconds()
-            if agent.state != "running":
-                self._at_work.remove((agent, job, began))
+        for work in list(self._at_work):
+            spent = (self.clock() - work.began).total_seconds()
+            if work.agent.state != "running":
+                self._at_work.remove(work)
             elif spent >= self.seconds:
-                self._at_work.remove((agent, job, began))
-                agent.report(self._worked(job), exit_code=1 if self.failure else 0)
+                self._at_work.remove(work)
+                self._end(work)
             else:
                 progress = Progress(percent=int(100 * spent / self.seconds), bytes_done=int(spent), bytes_total=30)
-                sequence = agent.events[-1].sequence + 1
-                agent.say(
-                    Event(
-                        sequence=sequence,
-                        time=self.clock(),
-                        type="progress",
-                        progress=progress,
-                        target_touched=job.restore is not None,
-                    )
-                )
+                self._say(work, progress)
+
+    def recover(self, agent: FakeAgent) -> None:
+        """Let an agent crash and be started again by Docker: it brings the services back, and reports."""
+        work = next(one for one in self._at_work if one.agent is agent)
+        self._at_work.remove(work)
+        touched = work.job.restore is not None and self.touches
+        failure = Failure(reason="Interrupted", message="the agent was restarted", retryable=not touched)
+        quiesce = self._without_resuming(work) if touched else self._resumed(work)
+        agent.report(Report(cleanup=CleanupReport(quiesce=quiesce, target_touched=touched), failure=failure), 1)
+
+    @property
+    def _engine(self) -> FakeEngine:
+        assert self.engine
+        return self.engine
+
+    def _begin(self, work: AtWork) -> None:
+        work.quiesce = played_quiescing.down(self._engine, work.plan, self.clock()) if work.plan.services else None
+        self._at_work.append(work)
+        if work.quiesce:
+            work.agent.when_asked = lambda: self._stop(work)
+            self._say(work, None)
+
+    def _stop(self, work: AtWork) -> None:
+        """Come to an early end, as an agent that is asked to stop: services first."""
+        self._at_work.remove(work)
+        failure = Failure(reason="Cancelled", message="stopped as asked")
+        quiesce = self._resumed(work)
+        part = {"backup": BackupReport(verdict="Failed", quiesce=quiesce)} if work.job.backup else {}
+        work.agent.report(Report(failure=failure, cancelled=True, **part), 1)
+
+    def _say(self, work: AtWork, progress: Progress | None) -> None:
+        work.agent.say(
+            Event(
+                sequence=work.agent.events[-1].sequence + 1,
+                time=self.clock(),
+                type="progress",
+                progress=progress,
+                window="Quiesced" if work.quiesce else None,
+                quiesce=work.quiesce,
+                target_touched=work.job.restore is not None and self.touches,
+            )
+        )
+
+    def _end(self, work: AtWork) -> None:
+        broken = work.job.restore is not None and self.breaks_after_writing
+        quiesce = self._without_resuming(work) if broken else self._resumed(work)
+        work.agent.report(self._worked(work.job, quiesce), exit_code=1 if self.failure or broken else 0)
+
+    def _resumed(self, work: AtWork) -> QuiesceResult | None:
+        return played_quiescing.up(self._engine, work.plan, work.quiesce, self.clock()) if work.quiesce else None
+
+    def _without_resuming(self, work: AtWork) -> QuiesceResult | None:
+        return work.quiesce.model_copy(update={"kept_stopped": True}) if work.quiesce else None
 
     def jobs(self, purpose: str) -> list[Job]:
         """Return the jobs for a purpose, each start once: `run`, `restore`, `probe`, `catalog`."""
@@ -140,16 +213,29 @@ class PlayedAgents:
             )
         )
 
-    def _worked(self, job: Job) -> Report:
+    def _worked(self, job: Job, quiesce: QuiesceResult | None) -> Report:
         if job.restore:
+            if self.breaks_after_writing:
+                broken = [RestoredVolume(name=one.target, phase="TargetIncomplete") for one in job.restore.volumes]
+                failure = Failure(reason="TargetIncomplete", message="the disk is full")
+                return Report(restore=RestoreReport(volumes=tuple(broken), quiesce=quiesce), failure=failure)
             done = [RestoredVolume(name=one.target, phase="Succeeded") for one in job.restore.volumes]
-            return Report(restore=RestoreReport(volumes=tuple(done)))
+            return Report(restore=RestoreReport(volumes=tuple(done), quiesce=quiesce))
         assert job.backup
         if self.failure:
-            return Report(failure=self.failure)
+            return Report(backup=BackupReport(verdict="Failed", quiesce=quiesce), failure=self.failure)
         record = self.store_record(job.backup)
         volumes = tuple(volume.result for volume in record.volumes)
-        return Report(backup=BackupReport(verdict="Succeeded", volumes=volumes, record_id=_record_id(record)))
+        backup = BackupReport(verdict="Succeeded", volumes=volumes, record_id=_record_id(record), quiesce=quiesce)
+        return Report(backup=backup, failure=_not_resumed(quiesce))
+
+
+def _not_resumed(quiesce: QuiesceResult | None) -> Failure | None:
+    """Return what an agent says in the end of services that it could not start."""
+    stuck = [one for one in quiesce.services if one.error] if quiesce else []
+    if not stuck:
+        return None
+    return Failure(reason="ServiceNotResumed", message=f"{stuck[0].service} does not run: {stuck[0].error}")
 
 
 def _record_id(record: RunRecord) -> str:

@@ -92,7 +92,7 @@ class Scene:
     def __post_init__(self) -> None:
         self.began = turned_loop().now
         self.cluster = FakeCluster(clock=self.now)
-        self.agents = PlayedAgents(clock=self.now)
+        self.agents = PlayedAgents(clock=self.now, engine=self.engine)
         self.hosts = FakeHosts({"unix:///srv1.sock": self.engine})
         self.engine.script = self.agents.play
         self.engine.facts = self.engine.facts.model_copy(update={"id": "engine-1"})

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from compose_backup.api.kinds import ARCHIVE_REPOSITORY, BACKUP_POLICY, RESTORE_REQUEST
+from compose_backup.api.kinds import ARCHIVE_REPOSITORY, BACKUP_POLICY, COMPOSE_HOST, RESTORE_REQUEST
 from fakes import objects
 from fakes.scene import Life, Scene
 from fakes.turned_loop import run_on_turned_loop
@@ -82,3 +82,66 @@ def test_a_restore_writes_once(moment: Moment) -> None:
         assert not [name for name in scene.engine.agents if "-restore-" in name or "-catalog-" in name]
 
     assert die_everywhere(scenario, moment) > 10
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_service_is_stopped_once_and_comes_back(moment: Moment) -> None:
+    async def scenario(life: Life) -> None:
+        scene = Scene()
+        scene.agents.seconds = 3
+        scene.engine.add_service("shop-db-1", "shop_data")
+        scene.apply_all()
+        await scene.until(scene.world(), scene.is_ready)
+        starts = scene.engine.ticks
+        world = await scene.outlive(life, lambda: bool(scene.runs()) and scene.runs()[0].finished)
+        await scene.sweep()
+        await scene.live(world, 90)
+        (run,) = scene.runs()
+        assert (run.status.phase, run.status.attempts, len(scene.agents.jobs("run"))) == ("Succeeded", 1, 1)
+        assert (scene.engine.services["shop-db-1"].state, scene.engine.ticks) == ("running", starts + 1)
+        assert not [name for name in (*scene.engine.volumes, *scene.engine.agents) if run.uid in name]
+
+    assert die_everywhere(scenario, moment) > 20
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_what_a_dead_agent_has_left_stopped_is_started_whoever_else_dies(moment: Moment) -> None:
+    async def scenario(life: Life) -> None:
+        scene = Scene()
+        scene.agents.seconds = 3
+        scene.engine.add_service("shop-db-1", "shop_data")
+        scene.apply_all(retry={"limit": 1, "backoffSeconds": 1})
+        world = scene.world()
+        await scene.until(world, lambda: scene.engine.services["shop-db-1"].state == "exited")
+        (name,) = [name for name in scene.engine.agents if "-run-" in name]
+        del scene.engine.agents[name]
+        world = await scene.outlive(life, lambda: scene.runs()[0].finished)
+        await scene.sweep()
+        await scene.live(world, 90)
+        (run,) = scene.runs()
+        assert (run.status.phase, run.status.attempts, len(scene.agents.jobs("run"))) == ("Succeeded", 2, 2)
+        assert scene.engine.services["shop-db-1"].state == "running"
+        assert not [name for name in (*scene.engine.volumes, *scene.engine.agents) if run.uid in name]
+
+    assert die_everywhere(scenario, moment) > 20
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_restore_never_starts_anybody_onto_half_restored_data(moment: Moment) -> None:
+    async def scenario(life: Life) -> None:
+        scene = Scene()
+        scene.agents.seconds = 3
+        scene.apply_all(suspend=False)
+        await scene.until(scene.world(), lambda: bool(scene.runs()) and scene.runs()[0].finished)
+        scene.engine.add_service("shop-db-1", "shop_data")
+        scene.agents.breaks_after_writing = True
+        starts = scene.engine.ticks
+        scene.apply(RESTORE_REQUEST, "rescue", objects.restore_spec(existingData="Mirror"))
+        world = await scene.outlive(life, lambda: scene.restore().finished)
+        await scene.sweep()
+        await scene.live(world, 900)
+        assert scene.restore().status.failure.reason == "TargetIncomplete"
+        assert (scene.engine.services["shop-db-1"].state, scene.engine.ticks) == ("exited", starts)
+        assert [one.kept_stopped for one in scene.get(COMPOSE_HOST, "srv1").status.unresumed] == [True]
+
+    assert die_everywhere(scenario, moment) > 20

@@ -1,0 +1,62 @@
+"""What a played agent does to the services of its plan on a fake engine: down before its work, up after it.
+
+Used by fakes/played_agents.py.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+
+from compose_backup.api.backup_run import QuiescedService, QuiesceResult
+from compose_backup.api.journal import JournalPlan, RestartPolicy
+from compose_backup.planning.resuming import owed
+from fakes.docker_host import FakeEngine
+
+
+def down(engine: FakeEngine, plan: JournalPlan, now: dt.datetime) -> QuiesceResult | None:
+    """Stop or pause the services of a plan; a restore holds their restart policies."""
+    if not plan.services:
+        return None
+    for service in plan.services:
+        found = engine.services[service.name]
+        held = replace(found, restart_policy=RestartPolicy()) if plan.purpose == "restore" else found
+        state = {"Stop": "exited", "Pause": "paused"}[service.method]
+        engine.services[service.name] = replace(held, state=state)
+    services = tuple(
+        QuiescedService(container=one.name, service=one.title, method=one.method, down_time=now)
+        for one in plan.services
+    )
+    return QuiesceResult(method=plan.method, services=services, start_time=now)
+
+
+def up(engine: FakeEngine, plan: JournalPlan, before: QuiesceResult | None, now: dt.datetime) -> QuiesceResult | None:
+    """Bring back what is owed, and tell how long it was down; what the engine cannot start is told of, too."""
+    errors = {}
+    for service in owed(plan, engine.services.values()):
+        if service.name in engine.unstartable:
+            errors[service.name] = engine.unstartable[service.name]
+        elif service.method == "Pause":
+            engine.services[service.name] = replace(engine.services[service.name], state="running")
+        else:
+            engine.start_service(service.name)
+    for service in plan.services:
+        if plan.purpose == "restore" and (found := engine.services.get(service.name)):
+            engine.services[service.name] = replace(found, restart_policy=service.restart_policy)
+    return _ended(before, errors, now) if before else None
+
+
+def _ended(before: QuiesceResult, errors: dict[str, str], now: dt.datetime) -> QuiesceResult:
+    services = tuple(
+        one.model_copy(update={"error": errors[one.container]})
+        if one.container in errors
+        else one.model_copy(update={"up_time": now, "downtime_seconds": _seconds(one, now)})
+        for one in before.services
+    )
+    longest = max((one.downtime_seconds or 0.0 for one in services), default=0.0)
+    return before.model_copy(update={"services": services, "end_time": now, "downtime_seconds": longest})
+
+
+def _seconds(service: QuiescedService, now: dt.datetime) -> float:
+    assert service.down_time
+    return (now - service.down_time).total_seconds()
