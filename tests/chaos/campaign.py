@@ -46,7 +46,7 @@ class Campaign:
         before = invariants.before(self.host)
         sight = self._begin(one)
         hit = wait_for(one.moment, sight, MOMENT_SECONDS)
-        before = replace(before, down=invariants.down_now(self.host))
+        before = replace(before, down=invariants.down_now(self.host) | sight.going_down())
         struck = time.monotonic_ns()
         objections: list[str] = []
         if hit:
@@ -114,6 +114,8 @@ class Campaign:
         """Wait until everything is as it must be; what is still not so then is the objection."""
 
         def look() -> list[str]:
+            if one.fault.startswith("dockerd"):
+                self._restart_a_stuck_engine()
             if one.fault in KILLS_CONTAINERS:
                 self._start_what_docker_left(before)
             if self._is_kept_stopped(one, sight):
@@ -216,6 +218,16 @@ class Campaign:
         left = invariants.left_to_docker(self.host, before)
         if left and not self._agents():
             self.place.engine.docker("start", *left, check=False)
+
+    def _restart_a_stuck_engine(self) -> None:
+        """Do what only a person can do: an engine whose container ended while it was away may never start it again.
+
+        Engine 20.10 with live restore then answers every start with "task …: already exists", until it is restarted.
+        """
+        errors = {str(self.host.state(member).get("Error", "")) for member in self.host.members}
+        if any(error.endswith("already exists") for error in errors):
+            say("  the engine holds on to a container that has ended: it is restarted, as a person would do")
+            self.place.restart_engine()
 
     def _agents(self) -> list[str]:
         return list(invariants.leftovers(self.host, journal_stays=True))

@@ -63,6 +63,14 @@ class Sight:
         events = [event for event in self.events() if event.kind == "container"]
         return count(events, action, {event.name for event in events if is_writer(event.name)})
 
+    def going_down(self) -> frozenset[str]:
+        """Return the containers that were told to stop, or ended, and were not started since.
+
+        Lists of containers lag behind events by a moment.
+        """
+        last = {event.name: event.action for event in self.events() if event.action in ("kill", "die", "stop", "start")}
+        return frozenset(name for name, action in last.items() if action != "start")
+
     def told(self, text: bytes) -> bool:
         """Say whether the agent has written this into its log."""
         log = self.engine_root / "containers" / self.agent_id / LOG_FILE

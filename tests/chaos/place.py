@@ -24,7 +24,7 @@ from chaos.way import Way
 from e2e.compose_project import ComposeProject
 from e2e.operator_process import OperatorProcess
 from e2e.stage import composehost, policy, repository, secret
-from realparts import images, installed
+from realparts import images, installed, processes
 from realparts.control_plane import ControlPlane
 from realparts.daemon import Daemon
 from realparts.engine import Engine, second_engine
@@ -78,6 +78,11 @@ class Place:
     def start_engine(self, *, live_restore: bool) -> None:
         """Start the daemon after its death."""
         replace(self.daemon, live_restore=live_restore).start()
+
+    def restart_engine(self) -> None:
+        """Restart the daemon in peace; with live restore containers go on."""
+        processes.stop("dockerd", self.daemon.state, seconds=60)
+        self.start_engine(live_restore=True)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl in the namespace."""
