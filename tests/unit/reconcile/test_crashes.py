@@ -93,9 +93,9 @@ def test_a_service_is_stopped_once_and_comes_back(moment: Moment) -> None:
         scene.apply_all()
         await scene.until(scene.world(), scene.is_ready)
         starts = scene.engine.ticks
-        world = await scene.outlive(life, lambda: bool(scene.runs()) and scene.runs()[0].finished)
+        await scene.outlive(life, lambda: bool(scene.runs()) and scene.runs()[0].finished)
         await scene.sweep()
-        await scene.live(world, 90)
+        await scene.live(scene.world(), 90)
         (run,) = scene.runs()
         assert (run.status.phase, run.status.attempts, len(scene.agents.jobs("run"))) == ("Succeeded", 1, 1)
         assert (scene.engine.services["shop-db-1"].state, scene.engine.ticks) == ("running", starts + 1)
@@ -115,9 +115,9 @@ def test_what_a_dead_agent_has_left_stopped_is_started_whoever_else_dies(moment:
         await scene.until(world, lambda: scene.engine.services["shop-db-1"].state == "exited")
         (name,) = [name for name in scene.engine.agents if "-run-" in name]
         del scene.engine.agents[name]
-        world = await scene.outlive(life, lambda: scene.runs()[0].finished)
+        await scene.outlive(life, lambda: scene.runs()[0].finished)
         await scene.sweep()
-        await scene.live(world, 90)
+        await scene.live(scene.world(), 90)
         (run,) = scene.runs()
         assert (run.status.phase, run.status.attempts, len(scene.agents.jobs("run"))) == ("Succeeded", 2, 2)
         assert scene.engine.services["shop-db-1"].state == "running"
@@ -137,9 +137,9 @@ def test_a_restore_never_starts_anybody_onto_half_restored_data(moment: Moment) 
         scene.agents.breaks_after_writing = True
         starts = scene.engine.ticks
         scene.apply(RESTORE_REQUEST, "rescue", objects.restore_spec(existingData="Mirror"))
-        world = await scene.outlive(life, lambda: scene.restore().finished)
+        await scene.outlive(life, lambda: scene.restore().finished)
         await scene.sweep()
-        await scene.live(world, 900)
+        await scene.live(scene.world(), 900)
         assert scene.restore().status.failure.reason == "TargetIncomplete"
         assert (scene.engine.services["shop-db-1"].state, scene.engine.ticks) == ("exited", starts)
         assert [one.kept_stopped for one in scene.get(COMPOSE_HOST, "srv1").status.unresumed] == [True]
