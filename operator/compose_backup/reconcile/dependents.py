@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from compose_backup.api.backup_run import TERMINAL_PHASES
+from compose_backup.api.backup_run import AT_WORK, TERMINAL_PHASES
 from compose_backup.api.resources import Resource
 from compose_backup.reconcile.queue import Key
 from compose_backup.reconcile.world import World
@@ -51,7 +51,7 @@ def _after_run(world: World, changed: Key, gone: bool) -> Iterator[Resource[Any,
     Progress wakes nobody: a run at work says something every few seconds, and a hundred others may wait for it.
     """
     run = world.store.run(changed.namespace, changed.name)
-    if run is None or (run.status.phase == "Running" and not gone):
+    if run is None or (run.status.phase in AT_WORK and not gone):
         return
     if policy := world.store.policy(run.namespace, run.spec.policy_ref.name):
         yield policy

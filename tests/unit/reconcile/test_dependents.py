@@ -46,6 +46,7 @@ RUN = objects.run().name
     ("phase", "gone", "expected"),
     [
         pytest.param("Running", False, set(), id="progress concerns nobody"),
+        pytest.param("Resuming", False, set(), id="nor does that services are started again"),
         pytest.param("Pending", False, {"nightly"}, id="its policy shows that it waits"),
         pytest.param("Succeeded", False, {"nightly", WAITING}, id="its end lets others in"),
         pytest.param("Running", True, {"nightly", WAITING, RUN}, id="so does its deletion"),
