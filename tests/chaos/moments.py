@@ -68,7 +68,8 @@ class Sight:
 
         Lists of containers lag behind events by a moment.
         """
-        last = {event.name: event.action for event in self.events() if event.action in ("kill", "die", "stop", "start")}
+        ours = (event for event in self.events() if event.name.startswith(f"{PROJECT}-"))
+        last = {event.name: event.action for event in ours if event.action in ("kill", "die", "stop", "start")}
         return frozenset(name for name, action in last.items() if action != "start")
 
     def told(self, text: bytes) -> bool:
