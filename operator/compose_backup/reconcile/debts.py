@@ -78,7 +78,10 @@ async def pay_without_host(world: World, docker: DockerHost, uid: str) -> None:
     for volume, plan, owner in planning.own_journals(inventory, world.installation):
         if owner.uid != uid:
             continue
-        left = await (second_line.look if plan.purpose == "restore" else second_line.resume)(docker, plan)
+        if plan.purpose == "restore":
+            left = await second_line.look(docker, plan)
+        else:
+            left = await second_line.resume(docker, plan, inventory)
         if left:
             log.error("%s has left %s stopped on a host that is gone", plan.owner, second_line.names_of(left))
             continue

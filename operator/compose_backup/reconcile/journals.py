@@ -97,11 +97,15 @@ async def settle(site: Site, *, hooks: bool = True, keep_stopped: bool = False) 
 
     `hooks` is False where the agent itself has told of them, `keep_stopped` True where data may be half-restored.
     """
-    volume = (await site.docker.inventory()).volume(site.volume)
+    inventory = await site.docker.inventory()
+    volume = inventory.volume(site.volume)
     if volume is None:
         return SETTLED
     plan = _read(site, volume)
-    left = await second_line.look(site.docker, plan) if keep_stopped else await second_line.resume(site.docker, plan)
+    if keep_stopped:
+        left = await second_line.look(site.docker, plan)
+    else:
+        left = await second_line.resume(site.docker, plan, inventory)
     if left and not keep_stopped:
         return Settlement(left)
     if hooks and plan.post_hooks and not await cleaned(site, plan):

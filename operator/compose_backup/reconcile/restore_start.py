@@ -109,9 +109,9 @@ async def _started(placed: PlacedRestore, plan: JournalPlan) -> Outcome:
             await placed.docker.create_volume(volume)
         container_id = await placed.docker.start_agent(container, _job(placed, plan).framed())
     except Stalled as error:
-        failure = Failure(reason=error.reason, message=error.message)
-        close = journals.closing(placed.site, journal=plan.needs_journal)
-        return end(placed.world, placed.restore, "Failed", failure, close)
+        if plan.needs_journal and (stopped := await _settled(placed)):  # it may have had its job for a moment
+            return stopped
+        return end(placed.world, placed.restore, "Failed", Failure(reason=error.reason, message=error.message))
     if container_id is None:  # made by somebody between the look and the start
         return Outcome(look_again_in=agents.POLL_SECONDS)
     return _working(placed, container, container_id)

@@ -85,7 +85,9 @@ async def _start(placed: Placed, attempt: int, plan: JournalPlan) -> Outcome:
         container_id = await placed.docker.start_agent(container, _job(placed, attempt, plan).framed())
     except Stalled as error:
         failure = Failure(reason=error.reason, message=error.message, retryable=error.reason in RETRYABLE)
-        return attempt_ended(placed, status, Report(failure=failure), journal=plan.needs_journal)
+        # It may have had its job for a moment.
+        left = (await journals.settle(placed.site, hooks=False)).left if plan.needs_journal else ()
+        return attempt_ended(placed, status, Report(failure=failure), journal=plan.needs_journal, left=left)
     if container_id is None:  # made by somebody between the look and the start
         return Outcome(look_again_in=agents.POLL_SECONDS)
     return _working(placed, status, container, container_id)

@@ -12,9 +12,9 @@ from compose_backup.api import reasons
 from compose_backup.api.backup_run import Failure
 from compose_backup.api.journal import JournalPlan, PlannedService, RestartPolicy
 from compose_backup.errors import Stalled
-from compose_backup.planning import humanize
-from compose_backup.planning.facts import Container
-from compose_backup.planning.resuming import NOTHING_TRIED, owed
+from compose_backup.planning import humanize, journals
+from compose_backup.planning.facts import Container, Inventory
+from compose_backup.planning.resuming import owed
 from compose_backup.reconcile.ports import DockerHost
 
 NO_RESTART = "no"
@@ -29,20 +29,21 @@ class Left:
     started_at: str | None = None
 
 
-async def look(docker: DockerHost, plan: JournalPlan, tried: Mapping[str, str] = NOTHING_TRIED) -> tuple[Left, ...]:
+async def look(docker: DockerHost, plan: JournalPlan) -> tuple[Left, ...]:
     """Return what is owed, without doing anything."""
     containers = await _inspected(docker, plan)
     by_id = {one.id: one for one in containers}
-    down = owed(plan, containers, tried)
+    down = owed(plan, containers)
     return tuple(Left(one, "it is down", by_id[one.container_id].started_at) for one in down)
 
 
-async def resume(docker: DockerHost, plan: JournalPlan, tried: Mapping[str, str] = NOTHING_TRIED) -> tuple[Left, ...]:
+async def resume(docker: DockerHost, plan: JournalPlan, inventory: Inventory) -> tuple[Left, ...]:
     """Start or let go on what is owed, dependencies first; return what does not run afterwards.
 
+    What a later restore has taken over is left to that one: its data may be half there.
     Health is not waited for: an application whose dependency is not ready yet has to try again, as after a boot.
     """
-    down = owed(plan, await _inspected(docker, plan), tried)
+    down = journals.to_start(plan, inventory.with_inspected(await _inspected(docker, plan)))
     errors = {service.container_id: await started(docker, service) for service in down}
     if not down:
         return ()
