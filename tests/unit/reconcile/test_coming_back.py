@@ -121,6 +121,32 @@ def test_the_operator_starts_what_a_dead_agent_has_left_stopped_before_the_next_
     told(story)
 
 
+def test_a_paused_service_is_let_go_on_by_the_operator() -> None:
+    async def story(scene: Scene, world: World) -> None:
+        await scene.until(world, lambda: state(scene) == "paused")
+        before = scene.engine.services["shop-db-1"].started_at
+        scene.engine.agents.pop(the_agent(scene).wanted.name)
+        await scene.until(world, lambda: state(scene) == "running", seconds=3)
+        assert scene.engine.services["shop-db-1"].started_at == before
+        await scene.until(world, ended(scene))
+        await scene.live(world, 90)
+        assert_nothing_left(scene)
+
+    told(story, quiesce={"method": "Pause"})
+
+
+def test_an_attempt_whose_agent_cannot_be_started_leaves_no_journal() -> None:
+    async def story(scene: Scene, world: World) -> None:
+        scene.engine.unmountable.add("shop_data")
+        await scene.until(world, ended(scene))
+        await scene.live(world, 90)
+        assert scene.runs()[0].status.failure.reason == reasons.VOLUME_MOUNT_FAILED
+        assert scene.runs()[0].status.attempts == 2
+        assert_nothing_left(scene)
+
+    told(story)
+
+
 def test_an_agent_that_was_restarted_and_has_recovered_is_followed_by_another_attempt() -> None:
     async def story(scene: Scene, world: World) -> None:
         await scene.until(world, is_down(scene))
