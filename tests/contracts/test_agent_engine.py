@@ -86,6 +86,7 @@ class Setting:
     engine: Engine
     people: People
     prefix: str
+    given_up: bool = False
 
     def add(self, name: str, *, stubborn: bool = False) -> str:
         return self.people.add(f"{self.prefix}-{name}", stubborn=stubborn)
@@ -95,9 +96,8 @@ class Setting:
         return found
 
     def execute(self, container: str, *command: str, **more: object) -> Executed:
-        return self.engine.execute(
-            container, Hook.model_validate({"project": "p", "service": "s", "command": command} | more)
-        )
+        hook = Hook.model_validate({"project": "p", "service": "s", "command": command} | more)
+        return self.engine.execute(container, hook, lambda: self.given_up)
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +208,11 @@ def test_command(setting: Setting, command: tuple[str, ...], expected: Executed)
 def test_command_that_does_not_end(setting: Setting) -> None:
     found = setting.execute(setting.add("db"), "sh", "-c", "echo begun; sleep 60", timeout_seconds=1)
     assert found == Executed(None, "begun\n")
+
+
+def test_command_that_is_given_up(setting: Setting) -> None:
+    setting.given_up = True
+    assert setting.execute(setting.add("db"), "sh", "-c", "echo begun; sleep 60").exit_code is None
 
 
 def test_command_that_is_not_there(setting: Setting) -> None:

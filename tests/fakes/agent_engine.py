@@ -115,7 +115,7 @@ class FakeAgentEngine:
             if container in self.containers:
                 self._change(container, restart_policy=policy)
 
-    def execute(self, container: str, hook: Hook) -> Executed:
+    def execute(self, container: str, hook: Hook, given_up: Callable[[], bool]) -> Executed:
         with self._acting(f"exec {hook.command[0]}", container):
             found = self._existing(container, reasons.HOOK_FAILED)
             self._refuse(None if found.state == "running" else "is not running", reasons.HOOK_FAILED)

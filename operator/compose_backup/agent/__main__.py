@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 
-from compose_backup.agent.context import Places, Surroundings
+from compose_backup.agent.context import Patience, Places, Surroundings
 from compose_backup.agent.events import Diagnostics, Emitter, heartbeat
 from compose_backup.agent.inbox import NoJob, read_job
 from compose_backup.agent.jobs import perform, seconds_left, told
@@ -28,9 +28,9 @@ CLEANUP_SECONDS = 1.0
 """A cleanup job has long been sent when its work is done; an agent that was restarted gets neither data nor an end."""
 
 
-def main(places: Places | None = None) -> int:
+def main(places: Places = Places(), patience: Patience = Patience()) -> int:  # noqa: B008  both are frozen
     """Take one job, do it, and return the exit code: 0 only when the report tells of no failure."""
-    outside = _outside(places or Places())
+    outside = _outside(places, patience)
     # Process 1 gets no signal that it has no handler for.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: outside.stop.cancel())
@@ -46,13 +46,14 @@ def main(places: Places | None = None) -> int:
     return DONE if report.failure is None else FAILED
 
 
-def _outside(places: Places) -> Surroundings:
+def _outside(places: Places, patience: Patience) -> Surroundings:
     return Surroundings(
         places=places,
         emitter=Emitter(sys.stdout.buffer),
         diagnostics=Diagnostics(sys.stderr),
         stop=Stop(),
         engine=lambda: _docker_engine(places.docker_socket),
+        patience=patience,
     )
 
 

@@ -5,7 +5,7 @@ Implemented by agent/quiesce/engine.py and by fakes. Used by backup.py, restore.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -67,8 +67,8 @@ class Engine(Protocol):
     def set_restart_policy(self, container: str, policy: RestartPolicy) -> None:
         """Change what Docker does when the container (id or name) ends. One that is gone is no error."""
 
-    def execute(self, container: str, hook: Hook) -> Executed:
-        """Run a command in a container and wait for its end, at most hook.timeout_seconds.
+    def execute(self, container: str, hook: Hook, given_up: Callable[[], bool]) -> Executed:
+        """Run a command in a container and wait for its end, at most hook.timeout_seconds, and until it is given up.
 
         Raise AgentFailed (HookFailed) when the engine refuses it: then the command was not run.
         """

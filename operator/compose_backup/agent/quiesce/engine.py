@@ -134,8 +134,8 @@ class DockerEngine:
             except NotFound:
                 return
 
-    def execute(self, container: str, hook: Hook) -> Executed:
-        """Run a command in a container and wait for its end, at most hook.timeout_seconds.
+    def execute(self, container: str, hook: Hook, given_up: Callable[[], bool]) -> Executed:
+        """Run a command in a container and wait for its end, at most hook.timeout_seconds, and until it is given up.
 
         Raise AgentFailed (HookFailed) when the engine refuses it: then the command was not run.
         """
@@ -145,7 +145,7 @@ class DockerEngine:
         )
         identity = str(created["Id"])
         connection = self._act(lambda client: client.exec_start(identity, socket=True), reasons.HOOK_FAILED)
-        output, ended = read_output(connection, limit)
+        output, ended = read_output(connection, limit, given_up)
         # Docker does not end a command whose reader has gone: it goes on by itself, and is told as such.
         return Executed(self._exit_code(identity, limit) if ended else None, output)
 

@@ -9,26 +9,28 @@ from __future__ import annotations
 import socket
 import struct
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 HEADER = struct.Struct(">BxxxL")
 KEPT_BYTES = 4096
 READ_BYTES = 1 << 16
+POLL_SECONDS = 0.2
 
 
-def read_output(connection: Any, limit: float) -> tuple[str, bool]:
+def read_output(connection: Any, limit: float, given_up: Callable[[], bool]) -> tuple[str, bool]:
     """Return the last words of both outputs, and whether they ended before `limit` (a time of time.monotonic())."""
     raw: socket.socket = getattr(connection, "_sock", connection)
     frames = _Frames()
     try:
-        while (left := limit - time.monotonic()) > 0:
-            raw.settimeout(left)
-            piece = raw.recv(READ_BYTES)
-            if not piece:
-                return frames.text, True
-            frames.feed(piece)
-    except TimeoutError:
-        pass
+        while (left := limit - time.monotonic()) > 0 and not given_up():
+            raw.settimeout(min(left, POLL_SECONDS))
+            with suppress(TimeoutError):
+                piece = raw.recv(READ_BYTES)
+                if not piece:
+                    return frames.text, True
+                frames.feed(piece)
     finally:
         connection.close()
         raw.close()  # the first only lets go of it, and nobody else will ever use what was taken over from HTTP

@@ -52,7 +52,8 @@ class Hooks:
         for index, hook in enumerate(self._plan.pre_hooks):
             stop.check()
             self._journal.write("pre-hook", index=index)
-            error = self._run("pre", hook)
+            error = self._run("pre", hook, lambda: stop.cause is not None)
+            stop.check()
             if error is not None and hook.on_error == "Fail":
                 raise error
 
@@ -62,16 +63,16 @@ class Hooks:
             if index in self._done:
                 continue
             self._journal.note("post-hook", index=index)
-            error = self._run("post", hook)
+            error = self._run("post", hook, lambda: False)
             self._journal.note("post-hook-done", index=index)
             self._done.add(index)
             if error is not None and hook.on_error == "Fail":
                 self.failure = self.failure or error
 
-    def _run(self, phase: HookPhase, hook: Hook) -> AgentFailed | None:
+    def _run(self, phase: HookPhase, hook: Hook, given_up: Callable[[], bool]) -> AgentFailed | None:
         """Run one command, keep its result, and return why it failed."""
         started = time.monotonic()
-        code, output, problem = self._outcome(hook)
+        code, output, problem = self._outcome(hook, given_up)
         command = shorten(self._redact(" ".join(hook.command)), COMMAND_LIMIT)
         result = HookResult(
             phase=phase,
@@ -90,17 +91,18 @@ class Hooks:
         # Nothing is repeated for a command that comes after: the data is archived already.
         return AgentFailed(reasons.HOOK_FAILED, message, retryable=phase == "pre")
 
-    def _outcome(self, hook: Hook) -> tuple[int | None, str, str | None]:
+    def _outcome(self, hook: Hook, given_up: Callable[[], bool]) -> tuple[int | None, str, str | None]:
         """Return exit code, output, and why the command counts as failed."""
         try:
             container = self._container(hook)
             if container is None:
                 return None, "", "was not run: no container of the service is running"
-            executed = self._engine.execute(container.id, hook)
+            executed = self._engine.execute(container.id, hook, given_up)
         except AgentFailed as error:
             return None, "", f"was not run: {shorten(error.message)}"
         if executed.exit_code is None:
-            return None, executed.output, f"did not end within {hook.timeout_seconds} s; it was left to itself"
+            when = "before the agent was told to stop" if given_up() else f"within {hook.timeout_seconds} s"
+            return None, executed.output, f"did not end {when}; it was left to itself"
         failed = f"ended with {executed.exit_code}" if executed.exit_code else None
         return executed.exit_code, executed.output, failed
 
