@@ -275,8 +275,9 @@ def _look_at_agent(session: SdkSession, name: str) -> AgentLook | None:
     path = f"/containers/{quoted(name)}"
     inspected = session.ask("GET", f"{path}/json", accept=(404,))
     query = {"stdout": 1, "stderr": 1, "tail": LOG_LINES}
-    logs = None if inspected.status == 404 else session.ask("GET", f"{path}/logs", query=query, accept=(404,))
-    if logs is None or logs.status == 404:
+    # 409: somebody is just removing it, so that it can be inspected, but has no logs any more (moby, daemon/logs.go).
+    logs = None if inspected.status == 404 else session.ask("GET", f"{path}/logs", query=query, accept=(404, 409))
+    if logs is None or logs.status in (404, 409):
         return None
     return agent_output.agent_look(inspected.json(), logs.content)
 

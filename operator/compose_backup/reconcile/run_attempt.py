@@ -44,7 +44,7 @@ async def next_attempt(placed: Placed) -> Outcome:
         return await _found_container(placed, look)
     inventory = await placed.docker.inventory()
     if inventory.volume(placed.site.volume):
-        return await _settled(placed) or Outcome(look_again_in=0)
+        return await _settled(placed) or Outcome(look_again_in=agents.POLL_SECONDS)
     attempt = run.status.attempts + 1
     plan = await journals.planned(placed.site, inventory, _intent(placed, attempt))
     objection = plan if isinstance(plan, Objection) else None
@@ -120,9 +120,7 @@ async def _found_container(placed: Placed, look: AgentLook) -> Outcome:
         await placed.docker.terminate_agent(placed.container)
         await agents.sight(placed.world, placed.docker, placed.container)
         return Outcome(look_again_in=agents.POLL_SECONDS)
-    if unsettled := await _settled(placed):
-        return unsettled
-    return Outcome(look_again_in=0)
+    return await _settled(placed) or Outcome(look_again_in=agents.POLL_SECONDS)
 
 
 def _intent(placed: Placed, attempt: int) -> Intent:

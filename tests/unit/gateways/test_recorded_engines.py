@@ -38,6 +38,16 @@ async def test_server_that_is_no_engine_is_told(pool: EnginePool, tmp_path: Path
         await pool.close()
 
 
+async def test_agent_that_is_just_being_removed_counts_as_gone(pool: EnginePool, tmp_path: Path) -> None:
+    answers = {
+        "GET /containers/agent/json": Recorded(body={"Id": "1", "State": {"Status": "removing"}}),
+        "GET /containers/agent/logs": Recorded(409, {"message": "can not get logs from container which is dead"}),
+    }
+    with recorded_engine(tmp_path / "a.sock", answers) as engine:
+        assert await pool.at(HostAddress("uid", "srv1", engine.endpoint, "1")).look_at_agent("agent") is None
+        await pool.close()
+
+
 async def test_connection_that_is_cut_is_tried_again(pool: EnginePool, tmp_path: Path) -> None:
     with recorded_engine(tmp_path / "a.sock", {"GET /info": CUT}) as engine:
         host = pool.at(HostAddress("uid", "srv1", engine.endpoint, "1"))
