@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from compose_backup.agent import run_record
 from compose_backup.agent.archive import Archived, archive, failed, parent_of
-from compose_backup.agent.context import Context
+from compose_backup.agent.context import Context, Patience
 from compose_backup.agent.engines.restic_errors import ENDS_THE_ATTEMPT
 from compose_backup.agent.engines.restic_output import Message
 from compose_backup.agent.events import now
@@ -59,14 +59,14 @@ def _prepared(job: BackupJob, context: Context) -> _Work:
     with ThreadPoolExecutor(max_workers=2) as pool:
         opening, asking = pool.submit(open_to_write, context), pool.submit(_versions, context)
         engine = context.engine()
-        look = _looked(engine, job, opening)
+        look = _looked(engine, job, opening, context.patience)
         return _Work(job, context, engine, look, opening.result().snapshots, asking.result())
 
 
-def _looked(engine: Engine, job: BackupJob, opening: Future[Opened]) -> Look:
+def _looked(engine: Engine, job: BackupJob, opening: Future[Opened], patience: Patience) -> Look:
     """Return the first look. When the repository cannot be opened either, that is what is told."""
     try:
-        return look_for(job.plan, job.volumes, engine)
+        return look_for(job.plan, job.volumes, engine, patience)
     except AgentFailed:
         opening.result()
         raise
@@ -93,7 +93,10 @@ class _Work:
     def look_again(self) -> None:
         """Look once more when something was stopped: what is seen now is what the first volume is archived with."""
         if self.job.plan.services:
-            self.look = look_for(self.job.plan, self.job.volumes, self.engine)
+            self.look = self._look()
+
+    def _look(self) -> Look:
+        return look_for(self.job.plan, self.job.volumes, self.engine, self.context.patience)
 
     def archive_all(self) -> list[Archived]:
         """Archive one volume after the other; what fails stops the others only when they would fail alike."""
@@ -137,7 +140,7 @@ class _Work:
 
     def _with_consistency(self, volume: Volume, archived: Archived) -> Archived:
         """Look again: whoever wrote while the volume was read makes the copy a live one."""
-        before, self.look = self.look, look_for(self.job.plan, self.job.volumes, self.engine)
+        before, self.look = self.look, self._look()
         found = writers.consistency(volume, before.inventory, self.look.inventory)
         result = archived.result.model_copy(update={"consistency": found})
         seen = writers.seen_writing(volume, before.inventory, self.look.inventory)

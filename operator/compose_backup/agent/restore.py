@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from compose_backup.agent.catalog import read_manifest
-from compose_backup.agent.context import Context
+from compose_backup.agent.context import Context, Patience
 from compose_backup.agent.engines.restic import escaped, restore_arguments
 from compose_backup.agent.engines.restic_output import Message
 from compose_backup.agent.looking import Engine
@@ -45,10 +45,10 @@ def run(job: RestoreJob, context: Context) -> Report:
     plans, includes = _checked(job, context)
     engine = context.engine()
     targets = [plan.wanted.target for plan in plans]
-    refuse_changes(job.plan, targets, look_for(job.plan, targets, engine))
+    refuse_changes(job.plan, targets, look_for(job.plan, targets, engine, context.patience))
     quiescence = Quiescence(job.plan, engine, context)
     with quiescence:  # stops · starts, unless a target is left incomplete
-        _require_unused(job.plan, targets, engine)
+        _require_unused(job.plan, targets, engine, context.patience)
         done, failure = _restore_all(plans, job, includes, context, quiescence)
         if failure is None:
             quiescence.whole()
@@ -75,11 +75,11 @@ def _restore_all(
     return done, failure
 
 
-def _require_unused(plan: JournalPlan, targets: Sequence[str], engine: Engine) -> None:
+def _require_unused(plan: JournalPlan, targets: Sequence[str], engine: Engine, patience: Patience) -> None:
     """Raise AgentFailed when somebody has started a user of a target since it was stopped."""
     if not plan.services:
         return
-    inventory = look_for(plan, targets, engine).inventory
+    inventory = look_for(plan, targets, engine, patience).inventory
     found = [volume for name in targets if (volume := inventory.volume(name))]
     active = [one for volume in found for one in writers.users(volume, inventory) if writers.is_active(one)]
     others = [one for one in active if one.name != plan.agent]

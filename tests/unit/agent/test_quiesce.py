@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from compose_backup.agent.looking import Executed
+from compose_backup.agent.looking import EngineUnreachable, Executed
+from compose_backup.agent.quiesce.checks import look_for
 from compose_backup.agent.quiesce.reaching import EngineGone
 from compose_backup.agent.stopping import Stop
 from compose_backup.api import reasons
 from compose_backup.api.journal import RestartPolicy
 from compose_backup.errors import AgentFailed
 from fakes.agent_engine import Call, Killed
-from unit.agent.quiesce_scene import AGENT, SERVICES, UNLESS_STOPPED, Scene, container, hook, plan, planned
+from unit.agent.quiesce_scene import AGENT, HASTY, SERVICES, UNLESS_STOPPED, Scene, container, hook, plan, planned
 
 ALL_UP = dict.fromkeys(("shop-web-1", "shop-app-1", "shop-db-1"), "running")
 ALL_DOWN = dict.fromkeys(ALL_UP, "exited")
@@ -275,6 +276,16 @@ def test_an_engine_that_refuses(scene: Scene, calls: int, gone: bool) -> None:
     assert scene.journal.is_open and scene.engine.policies[AGENT].name == "always"
     scene.engine.refuses = 0
     assert scene.reborn() is not None and scene.engine.states() == ALL_UP
+
+
+@pytest.mark.parametrize("calls", [3, 10**6], ids=["for-a-moment", "for-good"])
+def test_a_look_at_an_engine_that_refuses(scene: Scene, calls: int) -> None:
+    scene.engine.refuses = calls
+    if calls == 3:
+        assert look_for(plan(), ("data",), scene.engine, HASTY).inventory.containers
+        return
+    with pytest.raises(EngineUnreachable):
+        look_for(plan(), ("data",), scene.engine, HASTY)
 
 
 def test_restore_holds_restart_policies(scene: Scene) -> None:

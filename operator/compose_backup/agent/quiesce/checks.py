@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from compose_backup.agent.context import Patience
 from compose_backup.agent.looking import Engine, Look
+from compose_backup.agent.quiesce.reaching import patiently
 from compose_backup.api import reasons
 from compose_backup.api.journal import JournalPlan
 from compose_backup.errors import AgentFailed
 from compose_backup.planning import journals, quiescing
 
 
-def look_for(plan: JournalPlan, volumes: Sequence[str], engine: Engine) -> Look:
-    """Look at the volumes, at who uses them, and at every container of the plan."""
-    return engine.look(volumes, [service.container_id for service in plan.services])
+def look_for(plan: JournalPlan, volumes: Sequence[str], engine: Engine, patience: Patience) -> Look:
+    """Look at the volumes, at who uses them, and at every container of the plan; an engine may just be restarting."""
+    named = [service.container_id for service in plan.services]
+    return patiently(lambda: engine.look(volumes, named), patience)
 
 
 def refuse_changes(plan: JournalPlan, volumes: Sequence[str], look: Look) -> None:

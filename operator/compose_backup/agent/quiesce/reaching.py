@@ -1,6 +1,6 @@
 """Asking an engine that may just be restarting, in a window that must not be left open.
 
-Called by coming_up.py, hooks.py and window.py.
+Called by checks.py, coming_up.py, hooks.py and window.py.
 """
 
 from __future__ import annotations
@@ -27,13 +27,21 @@ class EngineGone(Exception):
 
 def reaching(call: Callable[[], Answer], patience: Patience) -> Answer:
     """Return what the engine answers. Raise EngineGone when nobody has answered for a while."""
+    try:
+        return patiently(call, patience)
+    except EngineUnreachable as error:
+        raise EngineGone(error.message) from error
+
+
+def patiently(call: Callable[[], Answer], patience: Patience) -> Answer:
+    """Return what the engine answers. Raise EngineUnreachable when nobody has answered for a while."""
     limit = time.monotonic() + patience.refused
     while True:
         try:
             return call()
-        except EngineUnreachable as error:
+        except EngineUnreachable:
             if time.monotonic() >= limit:
-                raise EngineGone(error.message) from error
+                raise
             time.sleep(patience.poll)
 
 
