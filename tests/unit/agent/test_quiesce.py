@@ -298,6 +298,19 @@ def test_restore_holds_restart_policies(scene: Scene) -> None:
     assert not scene.journal.is_open
 
 
+@pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("number", range(14))
+def test_a_restore_killed_at_any_act(scene: Scene, number: int, done: bool) -> None:
+    """Nothing was written, or all of it: services are up, and their restart policies are what they were."""
+    scene.die_at(number, done=done)
+    with suppress(Killed), scene.quiescence(plan(purpose="restore")) as quiescence:
+        quiescence.touching()
+        quiescence.whole()
+    report = scene.reborn()
+    assert report is not None and scene.engine.states() == ALL_UP and not scene.journal.is_open
+    assert all(one.restart_policy == UNLESS_STOPPED for one in scene.engine.containers.values())
+
+
 def test_a_restore_that_fails_before_it_writes(scene: Scene) -> None:
     with pytest.raises(AgentFailed), scene.quiescence(plan(purpose="restore")):
         raise AgentFailed(reasons.DISK_FULL, "no", retryable=False)

@@ -22,10 +22,11 @@ def take_down(plan: JournalPlan, engine: Engine, journal: Journal, downtimes: Do
     def act(service: PlannedService) -> None:
         journal.write("going-down", container=service.container_id)
         downtimes.told_to_stop(service, now())
-        if plan.purpose == "restore":
-            # Docker starts what is `always` when its daemon is restarted, also onto half-restored data.
-            engine.set_restart_policy(service.container_id, RestartPolicy())
         _quiesce(service, plan.stop_timeout_seconds, engine)
+        if plan.purpose == "restore":
+            # Docker starts what is `always` when its daemon is restarted, also onto half-restored data. Not before the
+            # stop: the engine refuses to change a container that is just being started again.
+            engine.set_restart_policy(service.container_id, RestartPolicy())
         journal.note("down", container=service.container_id)
 
     if plan.purpose == "run" and plan.services:
