@@ -64,11 +64,14 @@ def test_hooks_run_before_and_after_and_their_words_are_kept(shop: Shop) -> None
 
     write, read = hook("echo flushed > /data/flushed; echo so be it"), hook("cat /data/flushed; rm /data/flushed")
     failing = hook("echo no way >&2; exit 3")
-    shop.stage.declare(shop.policy(hooks={"pre": [write], "post": [read]}))
-    refused = ended(shop, "not-permitted")
-    assert failure(refused) == ("Failed", "NotPermitted")
+    shop.stage.declare()
+    shop.scene.apply(shop.policy(hooks={"pre": [write], "post": [read]}))
+    shop.scene.wait_condition("backuppolicy", "nightly", "Ready", status="False", reason="NotPermitted")
+    assert failure(ended(shop, "not-permitted"))[1] == "NotPermitted"
 
     shop.scene.apply(host(shop, hooks=True), shop.policy("failing", hooks={"pre": [failing], "post": [read]}))
+    shop.scene.wait_ready("backuppolicy", "nightly")
+    shop.scene.wait_ready("backuppolicy", "failing")
     run = shop.stage.archive("nightly", "permitted")
     first, second = run["status"]["hooks"]
     assert (first["phase"], first["exitCode"], first["output"].strip()) == ("pre", 0, "so be it")
