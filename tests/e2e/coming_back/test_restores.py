@@ -6,35 +6,35 @@ Run by pytest.
 from __future__ import annotations
 
 from chaos.project import WRITERS
-from e2e.agents import Agent
-from e2e.scene import condition
+from e2e.scene import Document, condition
 from e2e.shop import Shop
 from e2e.stage import failure, restorerequest
 
 
-def begun(shop: Shop) -> Agent:
-    """Return the agent of a restore in its window, after a good run."""
+def asked(shop: Shop) -> Document:
+    """Return a restore that was just asked for, after a good run and a change."""
     shop.stage.declare(shop.policy())
     shop.stage.archive()
     shop.wait_until_back()
     for key in ("db", "work"):
         (shop.project.data(key) / "bulk.bin").write_bytes(b"other" * (4 << 20))
-    document = shop.stage.request_restore(restorerequest(existingData="Mirror"))
-    return shop.in_the_window("restore", document)
+    return shop.stage.request_restore(restorerequest(existingData="Mirror"))
 
 
 def test_interrupted_before_its_first_byte_services_come_back(shop: Shop) -> None:
-    agent = begun(shop)
-    assert not agent.has_touched()
+    agent = shop.stage.agent("restore", asked(shop))
+    # The workers take a second to go down: nothing is written before the last of them is.
+    (web,) = shop.names("web")
+    shop.scene.wait_for("the first to go down", lambda: not shop.inspected(web)["State"]["Running"], seconds=90)
     agent.kill_process()
-    agent.allow(2.0)
+    assert not agent.has_touched()
     shop.wait_until_back()
     assert failure(shop.scene.wait_finished("restorerequest", "bring-it-back"))[0] == "Failed"
     shop.wait_until_tidy()
 
 
 def test_interrupted_after_its_first_byte_services_stay_stopped(shop: Shop) -> None:
-    agent = begun(shop)
+    agent = shop.in_the_window("restore", asked(shop))
     shop.scene.wait_for("the first byte", agent.has_touched, seconds=90)
     agent.kill_process()
     agent.allow(2.0)
