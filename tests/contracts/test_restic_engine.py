@@ -305,6 +305,13 @@ class TestRecords:
         assert found["tags"] == expected
         assert second.bytes_added < 3000
 
+    def test_a_backup_tells_of_the_repository_what_a_probe_would(self, bench: Bench) -> None:
+        for name in ("data", "other"):
+            (bench.volume(name) / "file").write_text("content")
+        bench.archived("data", "other")
+        report = bench.backup("data", "other", day=1)
+        assert report.backup is not None and report.backup.repository == bench.probe().probe
+
     def test_catalog_finds_good_runs_only(self, bench: Bench) -> None:
         (bench.volume("data") / "file").write_text("content")
         (good,) = bench.archived("data")

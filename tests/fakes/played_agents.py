@@ -206,11 +206,14 @@ class PlayedAgents:
             self.repository_id = REPOSITORY_ID
         if self.repository_id is None:
             return Report(failure=Failure(reason="RepositoryAbsent", message="nothing is there"))
+        return Report(probe=self._seen().model_copy(update={"created": created}))
+
+    def _seen(self) -> ProbeReport:
+        """Return what is in the repository."""
+        assert self.repository_id
         snapshots = sum(len(record.volumes) for record in self.records)
-        return Report(
-            probe=ProbeReport(
-                repository_id=self.repository_id, created=created, snapshots=snapshots, size_bytes=snapshots * 1024
-            )
+        return ProbeReport(
+            repository_id=self.repository_id, created=False, snapshots=snapshots, size_bytes=snapshots * 1024
         )
 
     def _worked(self, job: Job, quiesce: QuiesceResult | None) -> Report:
@@ -226,7 +229,13 @@ class PlayedAgents:
             return Report(backup=BackupReport(verdict="Failed", quiesce=quiesce), failure=self.failure)
         record = self.store_record(job.backup)
         volumes = tuple(volume.result for volume in record.volumes)
-        backup = BackupReport(verdict="Succeeded", volumes=volumes, record_id=_record_id(record), quiesce=quiesce)
+        backup = BackupReport(
+            verdict="Succeeded",
+            volumes=volumes,
+            record_id=_record_id(record),
+            quiesce=quiesce,
+            repository=self._seen(),
+        )
         return Report(backup=backup, failure=_not_resumed(quiesce))
 
 

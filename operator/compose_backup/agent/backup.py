@@ -23,7 +23,7 @@ from compose_backup.agent.manifest import manifest_of, root_of
 from compose_backup.agent.progress import Tally
 from compose_backup.agent.quiesce.checks import look_for, refuse_changes
 from compose_backup.agent.quiesce.window import Quiescence
-from compose_backup.agent.repository import Opened, open_to_write
+from compose_backup.agent.repository import Opened, described, open_to_write
 from compose_backup.agent.texts import MESSAGE_LIMIT, shorten
 from compose_backup.api import reasons
 from compose_backup.api.backup_run import Failure
@@ -50,7 +50,7 @@ def run(job: BackupJob, context: Context) -> Report:
         archived = work.refuse(error)
     report = _closed(job, archived, started, context, quiescence, work.ended_by)
     quiescence.finish()
-    return _with_services(report, quiescence)
+    return _with_services(_with_repository(report, work), quiescence)
 
 
 def _prepared(job: BackupJob, context: Context) -> _Work:
@@ -60,7 +60,7 @@ def _prepared(job: BackupJob, context: Context) -> _Work:
         opening, asking = pool.submit(open_to_write, context), pool.submit(_versions, context)
         engine = context.engine()
         look = _looked(engine, job, opening, context.patience)
-        return _Work(job, context, engine, look, opening.result().snapshots, asking.result())
+        return _Work(job, context, engine, look, opening.result(), asking.result())
 
 
 def _looked(engine: Engine, job: BackupJob, opening: Future[Opened], patience: Patience) -> Look:
@@ -80,7 +80,7 @@ class _Work:
     context: Context
     engine: Engine
     look: Look
-    snapshots: tuple[Snapshot, ...]
+    opened: Opened
     versions: tuple[str, str]
     """Of the agent and of restic, for the manifests."""
     ended_by: AgentFailed | None = None
@@ -100,7 +100,7 @@ class _Work:
 
     def archive_all(self) -> list[Archived]:
         """Archive one volume after the other; what fails stops the others only when they would fail alike."""
-        parents = {name: parent_of(name, self.job, self.snapshots, self.context) for name in self.job.volumes}
+        parents = {name: parent_of(name, self.job, self.opened.snapshots, self.context) for name in self.job.volumes}
         tally = Tally(self.job.volumes, {name: one.bytes for name, one in parents.items() if one is not None})
         return [self._attempt(name, parents[name], tally) for name in self.job.volumes]
 
@@ -194,6 +194,14 @@ def _closed(
         failure = _as_failure(error)
         return Report(backup=BackupReport(verdict="Failed", volumes=volumes), failure=failure)
     return Report(backup=BackupReport(verdict=record.verdict, volumes=volumes, record_id=record_id), failure=failure)
+
+
+def _with_repository(report: Report, work: _Work) -> Report:
+    """Add what is in the repository now."""
+    assert report.backup is not None
+    added = sum(1 for one in report.backup.volumes if one.snapshot_id)
+    told = {"repository": described(work.opened, work.context, added)}
+    return report.model_copy(update={"backup": report.backup.model_copy(update=told)})
 
 
 def _failure(archived: list[Archived], ended_by: AgentFailed | None) -> Failure | None:

@@ -7,7 +7,6 @@ Creating is serialised by the operator: two `init` at once leave a repository th
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,14 +15,15 @@ from compose_backup.agent.engines.restic import NO_LOCK
 from compose_backup.agent.repository import (
     OPENING_SECONDS,
     Opened,
+    described,
+    files_below,
     open_repository,
     require_directory,
     require_writable,
 )
 from compose_backup.api import reasons
-from compose_backup.api.job import ProbeJob, ProbeReport, Report
+from compose_backup.api.job import ProbeJob, Report
 from compose_backup.errors import AgentFailed
-from compose_backup.planning import records
 
 IGNORED = frozenset({"lost+found"})
 # What a creation that was killed leaves behind before it wrote anything.
@@ -39,9 +39,7 @@ def run(job: ProbeJob, context: Context) -> Report:
         if error.reason != reasons.REPOSITORY_ABSENT or not job.create:
             raise
         opened, created = _create(context), True
-    count = sum(1 for one in opened.snapshots if one.kind != records.RECORD)
-    size = size_of(Path(context.places.repository))
-    return Report(probe=ProbeReport(repository_id=opened.id, created=created, snapshots=count, size_bytes=size))
+    return Report(probe=described(opened, context).model_copy(update={"created": created}))
 
 
 def _create(context: Context) -> Opened:
@@ -104,20 +102,3 @@ def foreign_entries(directory: Path) -> Iterator[str]:
         own = entry.name in LAYOUT and entry.is_dir() and not any(files_below(entry))
         if entry.name not in IGNORED and not own:
             yield entry.name
-
-
-def files_below(directory: Path) -> Iterator[Path]:
-    """Yield everything below a directory that is no directory."""
-    for folder, _, names in os.walk(directory):
-        yield from (Path(folder, name) for name in names)
-
-
-def size_of(directory: Path) -> int:
-    """Return the bytes of all files below a directory; what vanishes meanwhile (locks do) counts as nothing."""
-    total = 0
-    for path in files_below(directory):
-        try:
-            total += path.lstat().st_size
-        except FileNotFoundError:
-            continue
-    return total

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from compose_backup.agent.context import Context
 from compose_backup.agent.engines.restic import config_arguments, snapshots_arguments
 from compose_backup.api import reasons
+from compose_backup.api.job import ProbeReport
 from compose_backup.errors import AgentFailed
 from compose_backup.planning import records
 from compose_backup.planning.records import Snapshot
@@ -74,6 +77,30 @@ def require_writable(directory: str) -> None:
             "there (an NFS export needs no_root_squash)"
         )
         raise AgentFailed(reasons.REPOSITORY_NOT_READY, message, retryable=False)
+
+
+def described(opened: Opened, context: Context, added: int = 0) -> ProbeReport:
+    """Return what is in a repository that was opened, `added` snapshots of volumes included that came since."""
+    count = sum(1 for one in opened.snapshots if one.kind != records.RECORD) + added
+    size = size_of(Path(context.places.repository))
+    return ProbeReport(repository_id=opened.id, created=False, snapshots=count, size_bytes=size)
+
+
+def files_below(directory: Path) -> Iterator[Path]:
+    """Yield everything below a directory that is no directory."""
+    for folder, _, names in os.walk(directory):
+        yield from (Path(folder, name) for name in names)
+
+
+def size_of(directory: Path) -> int:
+    """Return the bytes of all files below a directory; what vanishes meanwhile (locks do) counts as nothing."""
+    total = 0
+    for path in files_below(directory):
+        try:
+            total += path.lstat().st_size
+        except FileNotFoundError:
+            continue
+    return total
 
 
 def check_identity(found: str, expected: str | None) -> str:

@@ -167,6 +167,8 @@ class BackupReport(Model):
     record_id: str | None = None
     quiesce: QuiesceResult | None = None
     hooks: tuple[HookResult, ...] = ()
+    repository: ProbeReport | None = None
+    """What is in the repository now, so that nobody has to open it again only to ask."""
 
 
 class RestoreReport(Model):

@@ -31,7 +31,7 @@ from compose_backup.reconcile.access import address_of, repository_access, requi
 from compose_backup.reconcile.outcome import Outcome
 from compose_backup.reconcile.ports import DockerHost
 from compose_backup.reconcile.queue import Key
-from compose_backup.reconcile.world import Pledge, ProbeMemory, World
+from compose_backup.reconcile.world import Pledge, ProbeMemory, Told, World
 
 WAIT_SECONDS = 15.0
 OTHER_PROBE_SECONDS = 2.0
@@ -82,6 +82,12 @@ def suspect(world: World, repository: Repository, reason: str) -> None:
         world.queue.add(Key(repository.kind.name, repository.namespace, repository.name))
 
 
+def tell(world: World, repository: Repository, found: ProbeReport) -> None:
+    """Take what a run has found in the repository for a probe: opened again it would tell the same."""
+    world.memory.probes[repository.uid].told = Told(found, world.now())
+    world.queue.add(Key(repository.kind.name, repository.namespace, repository.name))
+
+
 async def _gather(world: World, repository: Repository, host: Host) -> Probing:
     address = await address_of(world, host)
     secret = await required_secret(world, repository.namespace, repository.spec.restic.password_secret_ref.name)
@@ -91,7 +97,10 @@ async def _gather(world: World, repository: Repository, host: Host) -> Probing:
 
 
 async def _pass(probing: Probing) -> Outcome:
-    """Look for a probe at work; take its report, or start one when it is due."""
+    """Look for a probe at work; take its report, or start one when it is due. What a run has told spares a probe."""
+    told, _memory(probing).told = _memory(probing).told, None
+    if told and not _is_due(probing, but_for_runs=True):
+        return _found(probing, told)
     if not _memory(probing).at_work and not _is_due(probing):
         return _keep(probing)
     sighting = await agents.sight(probing.world, probing.docker, probing.container)
@@ -196,11 +205,15 @@ async def _ended(probing: Probing, report: Report) -> Outcome:
         return Outcome(status, claims(planning.standing_of(repository.spec, failure)), min(pause, WAIT_SECONDS), remove)
     memory.failures, memory.retry_at = 0, None
     await probing.docker.create_volume(_marker(probing, report.probe.repository_id))
-    reason = reasons.CREATED if report.probe.created else reasons.OPENED
-    standing = Standing(
-        "good", reason, f"restic repository {report.probe.repository_id[:10]} holds {report.probe.snapshots} snapshots"
-    )
-    return Outcome(_opened(probing, report.probe), claims(standing), WAIT_SECONDS, remove)
+    return _found(probing, Told(report.probe, world.now()), remove)
+
+
+def _found(probing: Probing, told: Told, afterwards: agents.Action | None = None) -> Outcome:
+    """Return how a repository stands that was opened."""
+    found = told.found
+    reason = reasons.CREATED if found.created else reasons.OPENED
+    message = f"restic repository {found.repository_id[:10]} holds {found.snapshots} snapshots"
+    return Outcome(_opened(probing, told), claims(Standing("good", reason, message)), WAIT_SECONDS, afterwards)
 
 
 def _marker(probing: Probing, repository_id: str) -> Volume:
@@ -209,25 +222,27 @@ def _marker(probing: Probing, repository_id: str) -> Volume:
     return Volume(probing.marker, labels=marks)
 
 
-def _opened(probing: Probing, found: ProbeReport) -> ArchiveRepositoryStatus:
+def _opened(probing: Probing, told: Told) -> ArchiveRepositoryStatus:
+    found = told.found
     return _base(probing.repository).model_copy(
         update={
             "repository_id": found.repository_id,
             "snapshots": found.snapshots,
             "size_bytes": found.size_bytes,
             "size": humanize.size(found.size_bytes),
-            "last_probe_time": probing.world.now(),
+            "last_probe_time": told.at,
             "credentials_version": probing.credentials_version,
         }
     )
 
 
-def _is_due(probing: Probing) -> bool:
-    memory = _memory(probing)
+def _is_due(probing: Probing, *, but_for_runs: bool = False) -> bool:
+    memory, repository = _memory(probing), probing.repository
+    last_end = None if but_for_runs else probing.world.store.last_end(repository.namespace, repository.uid)
     facts = planning.ProbeFacts(
-        repository=probing.repository,
+        repository=repository,
         credentials_version=probing.credentials_version,
-        last_run_ended=probing.world.store.last_end(probing.repository.namespace, probing.repository.uid),
+        last_run_ended=last_end,
         # What was wrong may have been the host's image or directories: edited, it is tried at once.
         retry_at=memory.retry_at if memory.host_generation == probing.host.generation else None,
         suspected=memory.suspected,

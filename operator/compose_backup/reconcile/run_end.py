@@ -14,7 +14,7 @@ from compose_backup.planning import backup_end
 from compose_backup.planning.agent_state import Died, Reported
 from compose_backup.planning.facts import AgentLook
 from compose_backup.reconcile import agents, catalog, journals, second_line
-from compose_backup.reconcile.archive_repository import suspect
+from compose_backup.reconcile.archive_repository import suspect, tell
 from compose_backup.reconcile.outcome import Outcome
 from compose_backup.reconcile.run_outcomes import end, has_ended, resuming, working
 from compose_backup.reconcile.run_place import Placed, deadline_passed, stop_wanted
@@ -86,6 +86,8 @@ def attempt_ended(
     if left:
         report = report.model_copy(update={"failure": _not_resumed(report, left)})
     after = backup_end.after_attempt(status, report, log_tail, world.now())
+    if report.backup and report.backup.repository and not report.failure:
+        tell(world, placed.repository, report.backup.repository)
     close = journals.handing_over(placed.site) if left else journals.closing(placed.site, journal=journal)
     if stop:
         return end(world, _shown(status, after), "Cancelled", _ended_by(stop, report, left), close)

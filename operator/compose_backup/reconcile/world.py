@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from compose_backup.api.job import RepositoryAccess
+from compose_backup.api.job import ProbeReport, RepositoryAccess
 from compose_backup.api.resources import Repository
 from compose_backup.planning.facts import HostAddress, Inventory
 from compose_backup.reconcile.ports import Cluster, DockerHosts
@@ -40,6 +40,14 @@ class Pledge:
     """As it was at the start: deleting the object only lets go of it, and a run goes on."""
 
 
+@dataclass(frozen=True)
+class Told:
+    """What an agent that worked for a run has said of the repository, and when."""
+
+    found: ProbeReport
+    at: dt.datetime
+
+
 @dataclass
 class ProbeMemory:
     """How the probes of one repository went. Until a first look says otherwise, one may be at work."""
@@ -49,6 +57,8 @@ class ProbeMemory:
     failures: int = 0
     retry_at: dt.datetime | None = None
     in_the_way: tuple[str, dt.datetime] | None = None
+    told: Told | None = None
+    """What a run has just found in the repository, until the repository's own pass has taken it."""
     """A container of another object at the same place: its id, and since when it has ended."""
     host_generation: int | None = None
     """Generation of the ComposeHost at the last failure."""

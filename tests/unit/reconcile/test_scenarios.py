@@ -291,6 +291,30 @@ def test_a_changed_password_is_tried_without_a_restart() -> None:
     told(story)
 
 
+def test_what_a_run_has_found_in_the_repository_spares_a_probe() -> None:
+    async def story(scene: Scene, world: World) -> None:
+        before = len(scene.agents.jobs("probe"))
+        await scene.until(world, all_ended(scene))
+        await scene.live(world, 60)
+        repository = scene.get(ARCHIVE_REPOSITORY, "main")
+        assert (repository.status.snapshots, repository.status.size_bytes) == (1, 1024)
+        assert len(scene.agents.jobs("probe")) == before
+
+    told(story)
+
+
+def test_a_run_does_not_vouch_for_a_password_that_was_changed_meanwhile() -> None:
+    async def story(scene: Scene, world: World) -> None:
+        await scene.until(world, lambda: at_work(scene))
+        before = len(scene.agents.jobs("probe"))
+        scene.cluster.put_secret("prod", "restic", {"password": b"another"})
+        await scene.until(world, all_ended(scene))
+        await scene.live(world, 60)
+        assert len(scene.agents.jobs("probe")) > before
+
+    told(story)
+
+
 def test_a_run_without_a_mended_fault_fails_and_is_told_on_the_policy() -> None:
     async def story(scene: Scene, world: World) -> None:
         scene.agents.failure = Failure(reason=reasons.DISK_FULL, message="no space is left")
