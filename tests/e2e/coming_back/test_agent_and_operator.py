@@ -35,8 +35,8 @@ def ended(shop: Shop, run: Document) -> tuple[str, str]:
 def test_a_killed_agent_comes_back_and_starts_what_it_has_stopped(shop: Shop) -> None:
     run, agent = in_the_window(shop)
     shop.scene.operator.kill()  # the agent does it alone
-    agent.kill_process()
     agent.allow(2.0)
+    agent.kill_process()
     shop.wait_until_back(seconds=30)
     shop.scene.operator.start()
     assert ended(shop, run) == ("Failed", "Interrupted")

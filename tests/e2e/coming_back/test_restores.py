@@ -36,8 +36,8 @@ def test_interrupted_before_its_first_byte_services_come_back(shop: Shop) -> Non
 def test_interrupted_after_its_first_byte_services_stay_stopped(shop: Shop) -> None:
     agent = shop.in_the_window("restore", asked(shop))
     shop.scene.wait_for("the first byte", agent.has_touched, seconds=90)
-    agent.kill_process()
     agent.allow(2.0)
+    agent.kill_process()
     found = shop.scene.wait_finished("restorerequest", "bring-it-back")
     assert failure(found) == ("Failed", "TargetIncomplete"), shop.scene.told()
     writers = set(shop.names(*WRITERS))

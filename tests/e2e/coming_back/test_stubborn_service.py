@@ -78,7 +78,7 @@ def test_when_agent_and_run_are_gone_the_host_goes_on_trying(stage: Stage, taken
     scene.kubectl("delete", "backuprun", name, "--timeout=10s")
     told = scene.wait_condition("composehost", "srv1", "ServicesResumed", status="False", reason="ServiceNotResumed")
     (owed,) = told["status"]["unresumed"]
-    assert owed["container"] == found.web and "port" in owed["error"]
+    assert owed["container"] == found.web and "address already in use" in owed["error"]
     assert found.web in condition(told, "ServicesResumed")["message"]
     squatter.close()
     scene.wait_for("its return", lambda: found.web in running(stage), seconds=120)
