@@ -20,7 +20,14 @@ EXAMPLE = REPOSITORY / "examples" / "01-first-backup"
 ARCHIVES = Path("/srv/backups/first-backup")
 COMPOSE = "docker compose --file project/compose.yaml"
 KUBECTL = "kubectl --namespace first-backup"
+SERVICE = "wiki-wiki-1"
 VOLUMES = ("wiki_pages", "wiki_uploads")
+
+
+def _seen(state: str) -> str:
+    """Return the command that waits until the service is in a state, as `docker ps` calls it, and shows it."""
+    look = f"docker ps --all --filter name={SERVICE} --format '{{{{.Names}}}}: {{{{.Status}}}}'"
+    return f'timeout 60 sh -c "until {look} | grep {state}; do sleep 0.1; done"'
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,7 @@ class Story:
         before = self._a_project_with_data()
         self._declare()
         self._back_up()
+        self._kill_an_agent()
         self._open_with_plain_restic()
         self._damage(before)
         self._restore()
@@ -101,13 +109,29 @@ class Story:
     def _back_up(self) -> None:
         narrator = self.narrator
         narrator.tell("Nobody waits for two o'clock: a run is requested.")
-        request = "backup.dockerwarts.io/run-requested=before-the-upgrade"
-        narrator.show(f"{KUBECTL} annotate backuppolicy/nightly {request}")
-        handled = "jsonpath='{.status.lastHandledRunRequest}'=before-the-upgrade"
-        narrator.show(f"{KUBECTL} wait --for={handled} --timeout=30s backuppolicy/nightly")
+        self._request_run("before-the-upgrade")
         narrator.show(f"{KUBECTL} wait --for=condition=Finished --timeout=120s backupruns --all")
         narrator.show(f"{KUBECTL} get backuppolicies,backupruns")
         self._expect_phase("backupruns", "Succeeded")
+
+    def _request_run(self, value: str) -> None:
+        request = f"backup.dockerwarts.io/run-requested={value}"
+        self.narrator.show(f"{KUBECTL} annotate --overwrite backuppolicy/nightly {request}")
+        handled = f"jsonpath='{{.status.lastHandledRunRequest}}'={value}"
+        self.narrator.show(f"{KUBECTL} wait --for={handled} --timeout=30s backuppolicy/nightly")
+
+    def _kill_an_agent(self) -> None:
+        narrator = self.narrator
+        narrator.tell("An agent is killed while the service is down …")
+        self._request_run("once-more")
+        narrator.show(_seen("Exited"))
+        narrator.show("docker kill $(docker ps --quiet --filter label=backup.dockerwarts.io/purpose=run)")
+        narrator.tell("… and the service comes back all the same, before anything else is done. Then the next attempt begins.")
+        narrator.show(_seen("Up"))
+        narrator.show(f"{KUBECTL} wait --for=condition=Finished --timeout=120s backupruns --all")
+        columns = "NAME:.metadata.name,PHASE:.status.phase,ATTEMPTS:.status.attempts,DOWNTIME:.status.downtime"
+        narrator.show(f"{KUBECTL} get backupruns -o custom-columns={columns}")
+        self._expect_phase("backupruns", "Succeeded Succeeded")
 
     def _open_with_plain_restic(self) -> None:
         narrator = self.narrator
@@ -125,8 +149,7 @@ class Story:
 
     def _restore(self) -> None:
         narrator = self.narrator
-        narrator.tell("… and a RestoreRequest brings both volumes back. Services are stopped first.")
-        narrator.show(f"{COMPOSE} stop --timeout 1")
+        narrator.tell("… and a RestoreRequest brings both volumes back. It stops the service, and starts it again.")
         narrator.show("kubectl apply -f 3-restore.yaml")
         narrator.show(f"{KUBECTL} wait --for=condition=Finished --timeout=120s restorerequest/bring-it-back")
         narrator.show(f"{KUBECTL} get restorerequests")
@@ -138,7 +161,7 @@ class Story:
         narrator.expect(before == after, "not as it was:\n" + "\n".join(differences(before, after)))
         what = "type, owner, mode, time, links, attributes and every byte"
         narrator.tell(f"All {len(after)} files and directories are as they were: {what}.")
-        narrator.show(f"{COMPOSE} up --detach --wait")
+        narrator.show(f"{COMPOSE} ps")
         narrator.show(f"{COMPOSE} exec wiki cat /pages/latest/monday.txt")
 
     def _expect_phase(self, kind: str, phase: str) -> None:
