@@ -73,6 +73,8 @@ class PlayedAgents:
     """While set, restores fail after their first byte."""
     touches: bool = True
     """Whether a restore writes from its beginning."""
+    before_stop: Callable[[], Failure | None] = lambda: None
+    """Why a backup or restore ends before it has stopped anything, asked when it has its job."""
     _at_work: list[AtWork] = field(default_factory=list)
 
     def play(self, agent: FakeAgent) -> None:
@@ -87,6 +89,8 @@ class PlayedAgents:
         elif job.cleanup:
             played_quiescing.up(self._engine, job.cleanup.plan, None, self.clock())
             agent.report(Report(cleanup=CleanupReport()))
+        elif failure := self.before_stop():
+            agent.report(Report(failure=failure), 1)
         else:
             self._begin(AtWork(agent, job, self.clock()))
 
@@ -147,11 +151,13 @@ class PlayedAgents:
 
     def _end(self, work: AtWork) -> None:
         broken = work.job.restore is not None and self.breaks_after_writing
-        quiesce = self._without_resuming(work) if broken else self._resumed(work)
+        quiesce = self._without_resuming(work) if broken else self._resumed(work, whole=True)
         work.agent.report(self._worked(work.job, quiesce), exit_code=1 if self.failure or broken else 0)
 
-    def _resumed(self, work: AtWork) -> QuiesceResult | None:
-        return played_quiescing.up(self._engine, work.plan, work.quiesce, self.clock()) if work.quiesce else None
+    def _resumed(self, work: AtWork, *, whole: bool = False) -> QuiesceResult | None:
+        if not work.quiesce:
+            return None
+        return played_quiescing.up(self._engine, work.plan, work.quiesce, self.clock(), whole=whole)
 
     def _without_resuming(self, work: AtWork) -> QuiesceResult | None:
         return work.quiesce.model_copy(update={"kept_stopped": True}) if work.quiesce else None

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from compose_backup.api.backup_run import QuiescedService, QuiesceResult
 from compose_backup.api.journal import JournalPlan, RestartPolicy
-from compose_backup.planning.resuming import owed
+from compose_backup.planning.resuming import left_to_others, owed
 from fakes.docker_host import FakeEngine
 
 
@@ -30,17 +30,20 @@ def down(engine: FakeEngine, plan: JournalPlan, now: dt.datetime) -> QuiesceResu
     return QuiesceResult(method=plan.method, services=services, start_time=now)
 
 
-def up(engine: FakeEngine, plan: JournalPlan, before: QuiesceResult | None, now: dt.datetime) -> QuiesceResult | None:
+def up(
+    engine: FakeEngine, plan: JournalPlan, before: QuiesceResult | None, now: dt.datetime, *, whole: bool = False
+) -> QuiesceResult | None:
     """Bring back what is owed, and tell how long it was down; what the engine cannot start is told of, too."""
     errors = {}
-    for service in owed(plan, engine.services.values()):
+    others = left_to_others(plan, whole=whole)
+    for service in (one for one in owed(plan, engine.services.values()) if one not in others):
         if service.name in engine.unstartable:
             errors[service.name] = engine.unstartable[service.name]
         elif service.method == "Pause":
             engine.services[service.name] = replace(engine.services[service.name], state="running")
         else:
             engine.start_service(service.name)
-    for service in plan.services:
+    for service in (one for one in plan.services if one not in others):
         if plan.purpose == "restore" and (found := engine.services.get(service.name)):
             engine.services[service.name] = replace(found, restart_policy=service.restart_policy)
     return _ended(before, errors, now) if before else None

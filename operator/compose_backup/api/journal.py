@@ -51,6 +51,9 @@ class PlannedService(Model):
     """Whether a container above it asks for `service_healthy`: that one is started only when this one is healthy."""
     restart_policy: RestartPolicy = RestartPolicy()
     """What the user gave it. A restore holds it at `no` until the data is whole."""
+    only_when_whole: bool = False
+    """Whether an earlier restore has left it stopped, maybe onto half-restored data: this one starts it only when it
+    has made the data whole, and else leaves it to the journal of the earlier one."""
 
     @property
     def title(self) -> str:

@@ -91,6 +91,14 @@ def _quiesce(look: AgentLook) -> QuiesceResult | None:
     return next((event.quiesce for event in reversed(look.events) if event.quiesce), None)
 
 
+def has_stopped_something(look: AgentLook | None) -> bool:
+    """Return whether an agent has told of a service that it would stop: it does so before each stop, for ever after.
+
+    One that is gone cannot tell. Ask it only of an agent that has reported: the last words of a dead one may be lost.
+    """
+    return look is None or any(event.quiesce for event in look.events)
+
+
 def has_its_job(look: AgentLook | None) -> bool | None:
     """Return whether a container that was found by its name has got its job, None while that is not known yet.
 

@@ -77,7 +77,7 @@ def judge(debt: Debt, inventory: Inventory, forgotten: Collection[str], now: dt.
     """Return what is done about a journal now. The containers of its plan must have been inspected."""
     if is_needed(debt.owner, debt.body) or _is_taken(debt, inventory):
         return Verdict("wait")
-    tries = {one.container_id: one.last_started_at for one in debt.known if one.last_started_at}
+    tries = tries_of(debt.known)
     left = [
         one
         for one in resuming.owed(debt.plan, inventory.containers, tries)
@@ -87,11 +87,21 @@ def judge(debt: Debt, inventory: Inventory, forgotten: Collection[str], now: dt.
         return _settled(debt, inventory)
     if _is_kept_stopped(debt):
         return Verdict("keep", show=tuple(_as_kept(_entry(debt, one), debt.plan) for one in left))
+    # What an earlier restore keeps stopped is shown by the journal of that one, unless this one made the data whole.
+    others = resuming.left_to_others(debt.plan, whole=_is_whole(debt))
+    left = [one for one in left if one not in others]
+    if not left:
+        return _settled(debt, inventory)
     # What a later restore has taken over is shown by the journal of that one.
     free = [one for one in journals.to_start(debt.plan, inventory, tries) if one in left]
     entries = tuple(_entry(debt, one) for one in free)
     due = tuple(one for one, entry in zip(free, entries, strict=True) if _is_due(entry, now))
     return Verdict("start" if due else "wait", due, entries)
+
+
+def tries_of(unresumed: Iterable[Unresumed]) -> dict[str, str]:
+    """Return `StartedAt` of each container after our last try, which did not last: while it is so, it is still owed."""
+    return {one.container_id: one.last_started_at for one in unresumed if one.last_started_at}
 
 
 def tried(entry: Unresumed, after: Container | None, error: str | None, now: dt.datetime) -> Unresumed | None:
@@ -167,6 +177,12 @@ def _is_kept_stopped(debt: Debt) -> bool:
     return spoilt or said or bool((status.get("quiesce") or {}).get("keptStopped"))
 
 
+def _is_whole(debt: Debt) -> bool:
+    """Return whether the owner says that all its volumes were restored to their end."""
+    volumes = ((debt.body or {}).get("status") or {}).get("volumes") or ()
+    return bool(volumes) and all(volume.get("phase") == "Succeeded" for volume in volumes)
+
+
 def _as_kept(entry: Unresumed, plan: JournalPlan) -> Unresumed:
     volumes = ", ".join(plan.volumes)
     why = (
@@ -178,7 +194,9 @@ def _as_kept(entry: Unresumed, plan: JournalPlan) -> Unresumed:
 
 def _settled(debt: Debt, inventory: Inventory) -> Verdict:
     containers = {one.id: one for one in inventory.containers}
-    held = [one for one in debt.plan.services if debt.plan.purpose == "restore" and _is_held(one, containers)]
+    others = resuming.left_to_others(debt.plan, whole=_is_whole(debt))
+    mine = [one for one in debt.plan.services if debt.plan.purpose == "restore" and one not in others]
+    held = [one for one in mine if _is_held(one, containers)]
     cleanup = agent_name("cleanup", debt.owner.uid)
     has_run = any(one.name == cleanup and one.state == "exited" for one in inventory.containers)
     return Verdict("settle", policies=tuple(held), hooks=() if has_run else debt.plan.post_hooks)

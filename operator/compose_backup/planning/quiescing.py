@@ -16,7 +16,7 @@ Called by reconcile/ and agent/.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -45,6 +45,8 @@ class Intent:
     quiesce: Quiesce
     permit: Permit
     hooks: Hooks = field(default_factory=Hooks)
+    tried: Mapping[str, str] = field(default_factory=dict)
+    """Container id → `StartedAt` after a start of ours that did not last: what a dead agent has left, it still is."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class _Choice:
     left_running: tuple[Container, ...]
     adopted: dict[str, PlannedService]
     """Containers that an unfinished journal has left down: they count as ours to start."""
+    spoilt: frozenset[str] = frozenset()
+    """Those of them that a restore has left down: only whole data may be under them when they start."""
 
 
 def candidates(volumes: Sequence[str], inventory: Inventory, quiesce: Quiesce) -> tuple[str, ...]:
@@ -101,6 +105,20 @@ def changes(plan: JournalPlan, volumes: Sequence[str], inventory: Inventory) -> 
     """
     containers = {one.id: one for one in inventory.containers}
     moved = [f"{one.title} was started anew or removed" for one in plan.services if not _is_as_planned(one, containers)]
+    left_down = {
+        service.container_id
+        for other in journals.plans(inventory)
+        for service in other.services
+        if other.agent != plan.agent
+    }
+    # Else it would be started in the end, although nobody but a person has stopped it.
+    stopped = [
+        f"{one.title} was stopped"
+        for one in plan.services
+        if one.container_id not in left_down and _is_down(one, containers)
+    ]
+    if plan.method == "None":
+        return tuple(sorted({*moved, *stopped}))  # a live copy is asked for, whoever writes
     expected = {one.container_id for one in plan.services} | set(plan.left_running)
     using = _using(plan.purpose, volumes, inventory)
     new = [
@@ -108,7 +126,12 @@ def changes(plan: JournalPlan, volumes: Sequence[str], inventory: Inventory) -> 
         for one in using
         if one.state in STOPPABLE and one.id not in expected and one.name != plan.agent
     ]
-    return tuple(sorted({*moved, *new}))
+    return tuple(sorted({*moved, *stopped, *new}))
+
+
+def _is_down(service: PlannedService, containers: dict[str, Container]) -> bool:
+    found = containers.get(service.container_id)
+    return found is not None and not writers.is_active(found)
 
 
 def _is_as_planned(service: PlannedService, containers: dict[str, Container]) -> bool:
@@ -128,13 +151,13 @@ def _choose(intent: Intent, look: Inventory, using: Sequence[Container], known: 
     named = {(one.project, one.service) for one in intent.quiesce.services}
     wanted = [one for one in active if one in using or (one.project, one.service) in named]
     down = {one.id: _as(method, one) for one in wanted if (method := method_of(one, intent.quiesce)) != "None"}
-    adopted = _adopted(intent, look)
+    adopted, spoilt = _adopted(intent, look)
     stopped = [one for one in active if down.get(one.id) == "Stop"]
     # Whatever was said of them: without a start of their own they would be cut off for good.
     down |= {one.id: "Stop" for one in ordering.with_joined(stopped, active)}
     asked = [one for one in using if one.state in STOPPABLE and method_of(one, intent.quiesce) == "None"]
     left = tuple(one for one in asked if one.id not in down)
-    return _Choice(down, left, adopted)
+    return _Choice(down, left, adopted, spoilt)
 
 
 def method_of(container: Container, quiesce: Quiesce) -> Method:
@@ -150,25 +173,28 @@ def _as(method: Literal["Stop", "Pause"], container: Container) -> Literal["Stop
     return "Stop" if container.state == "restarting" else method
 
 
-def _adopted(intent: Intent, look: Inventory) -> dict[str, PlannedService]:
+def _adopted(intent: Intent, look: Inventory) -> tuple[dict[str, PlannedService], frozenset[str]]:
     """Return the services that an unfinished journal has left down, and that this attempt will start.
 
     A container that uses a volume which a restore has left incomplete is taken only when all of these are restored now.
+    The second part are the ids of those that a restore has left down.
     """
     using = journals.users(intent.volumes, look)
     found: dict[str, PlannedService] = {}
+    spoilt: set[str] = set()
     for other in sorted(journals.plans(look), key=lambda plan: plan.made_at):
         if other.agent == intent.agent or journals.is_at_work(other, look):
             continue
         if other.purpose == "run" or intent.purpose == "restore":
-            owed = {one.container_id: one for one in resuming.owed(other, look.containers)}
-            spoilt = set(other.volumes) - set(intent.volumes) if other.purpose == "restore" else set()
-            barred = journals.users(spoilt, look)
+            owed = {one.container_id: one for one in resuming.owed(other, look.containers, intent.tried)}
+            not_restored = set(other.volumes) - set(intent.volumes) if other.purpose == "restore" else set()
+            barred = journals.users(not_restored, look)
             mine = [one for one in look.containers if one.id in owed and one.id in using]
             pool = [one for one in look.containers if one.id in owed]
             taken = [one for one in ordering.with_joined(mine, pool) if one.id not in barred]
             found |= {one.id: owed[one.id] for one in taken}
-    return found
+            spoilt |= {one.id for one in taken if other.purpose == "restore"}
+    return found, frozenset(spoilt)
 
 
 def _plan(intent: Intent, look: Inventory, choice: _Choice, now: dt.datetime) -> JournalPlan:
@@ -210,6 +236,7 @@ def _service(container: Container, choice: _Choice, level: int, planned: Sequenc
         health_seconds=before.health_seconds if before else container.health_seconds,
         waited_for=healthy and asked,
         restart_policy=before.restart_policy if before else container.restart_policy,
+        only_when_whole=container.id in choice.spoilt,
     )
 
 

@@ -40,6 +40,12 @@ def _is_incomplete(report: Report) -> bool:
     return touched or any(volume.phase == "TargetIncomplete" for volume in volumes)
 
 
+def is_whole(status: RestoreRequestStatus) -> bool:
+    """Return whether every volume was restored to its end, whatever became of the services."""
+    wanted = {volume.target for volume in status.resolved.volumes} if status.resolved else set()
+    return bool(wanted) and wanted <= {volume.name for volume in status.volumes if volume.phase == "Succeeded"}
+
+
 def after_death(status: RestoreRequestStatus, died: Died, now: dt.datetime) -> RestoreRequestStatus:
     """Return the final status of a restore whose agent died: with something written, the targets are not to be used."""
     quiesce = died.quiesce or status.quiesce

@@ -35,6 +35,11 @@ def owed(
     return coming_up(down)
 
 
+def left_to_others(plan: JournalPlan, *, whole: bool) -> tuple[PlannedService, ...]:
+    """Return what this plan must not start: below it is what an earlier restore has left, unless this made it whole."""
+    return tuple(one for one in plan.services if one.only_when_whole and not whole)
+
+
 def coming_up(services: Iterable[PlannedService]) -> tuple[PlannedService, ...]:
     """Return services in the order of coming up: dependencies first."""
     return tuple(sorted(services, key=lambda one: -one.level))
@@ -45,4 +50,6 @@ def is_owed(service: PlannedService, container: Container, tried: Mapping[str, s
     if container.state != ("exited" if service.method == "Stop" else "paused"):
         return False
     ours = (service.started_at, tried.get(service.container_id, service.started_at))
-    return ANY_START in ours or container.started_at in ours
+    # What we have started Docker starts a few times more, and then gives up: these starts are no person's either.
+    by_docker = service.container_id in tried and container.restart_policy.name == "on-failure"
+    return by_docker or ANY_START in ours or container.started_at in ours

@@ -92,10 +92,11 @@ async def open_journal(site: Site, plan: JournalPlan) -> None:
     await site.docker.create_volume(planning.volume_of(plan, site.owner, site.world.installation))
 
 
-async def settle(site: Site, *, hooks: bool = True, keep_stopped: bool = False) -> Settlement:
+async def settle(site: Site, *, hooks: bool = True, keep_stopped: bool = False, whole: bool = False) -> Settlement:
     """Start what an agent that is no more has left stopped, and run the hooks that it has left.
 
-    `hooks` is False where the agent itself has told of them, `keep_stopped` True where data may be half-restored.
+    `hooks` is False where the agent itself has told of them, `keep_stopped` True where data may be half-restored, and
+    `whole` where a restore is known to have completed all of it.
     """
     inventory = await site.docker.inventory()
     volume = inventory.volume(site.volume)
@@ -105,13 +106,13 @@ async def settle(site: Site, *, hooks: bool = True, keep_stopped: bool = False) 
     if keep_stopped:
         left = await second_line.look(site.docker, plan)
     else:
-        left = await second_line.resume(site.docker, plan, inventory)
+        left = await second_line.resume(site.docker, plan, inventory, whole=whole)
     if left and not keep_stopped:
         return Settlement(left)
     if hooks and plan.post_hooks and not await cleaned(site, plan):
         return Settlement(left, cleaning=True)
     if not left:
-        await second_line.put_policies_back(site.docker, plan)
+        await second_line.put_policies_back(site.docker, plan, whole=whole)
     return Settlement(left)
 
 

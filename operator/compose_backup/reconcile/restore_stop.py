@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from compose_backup.api import reasons
 from compose_backup.api.restore_request import RestoreRequestStatus
-from compose_backup.planning import restore_end
+from compose_backup.planning import agent_state, restore_end
 from compose_backup.planning.agent_state import Died, Reported
 from compose_backup.planning.facts import AgentLook
 from compose_backup.reconcile import agents, journals, second_line
@@ -21,10 +21,12 @@ async def reported(placed: PlacedRestore, look: AgentLook | None, told: Reported
     """Store the report. What its agent could not start is tried once more, then left to the pass over the host."""
     status, now = placed.restore.status, placed.world.now()
     after = restore_end.after_report(status, told.report, told.log_tail, now)
-    if not agents.has_journal(look):
-        return has_ended(after, journals.closing(placed.site, journal=False))
+    journal = agents.has_journal(look)
+    if not (journal and agent_state.has_stopped_something(look)):
+        return has_ended(after, journals.closing(placed.site, journal=journal))
     kept = is_kept_stopped(after)
-    settlement = await journals.settle(placed.site, hooks=False, keep_stopped=kept)
+    whole = restore_end.is_whole(after)
+    settlement = await journals.settle(placed.site, hooks=False, keep_stopped=kept, whole=whole)
     if settlement.left and not kept and (after.failure is None or after.failure.reason != reasons.SERVICE_NOT_RESUMED):
         failure = second_line.failure_of(settlement.left, after.failure.message if after.failure else "")
         report = told.report.model_copy(update={"failure": failure})

@@ -12,7 +12,7 @@ from compose_backup.api.backup_run import BackupRunStatus, Failure
 from compose_backup.api.job import BackupJob, Job, Report
 from compose_backup.api.journal import JournalPlan
 from compose_backup.errors import Stalled
-from compose_backup.planning import agent_state, labels
+from compose_backup.planning import agent_state, debts, labels
 from compose_backup.planning.agent_container import (
     BACKUP_CAPABILITIES,
     agent_container,
@@ -135,6 +135,7 @@ def _intent(placed: Placed, attempt: int) -> Intent:
         quiesce=resolved.quiesce,
         permit=placed.host.spec.permit,
         hooks=resolved.hooks,
+        tried=debts.tries_of(placed.host.status.unresumed),
     )
 
 

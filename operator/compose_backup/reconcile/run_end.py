@@ -10,7 +10,7 @@ from dataclasses import replace
 from compose_backup.api import reasons
 from compose_backup.api.backup_run import BackupRunStatus, Failure
 from compose_backup.api.job import BackupReport, CatalogJob, CatalogReport, Report
-from compose_backup.planning import backup_end
+from compose_backup.planning import agent_state, backup_end
 from compose_backup.planning.agent_state import Died, Reported
 from compose_backup.planning.facts import AgentLook
 from compose_backup.reconcile import agents, catalog, journals, second_line
@@ -26,7 +26,9 @@ NOTHING_LEFT: tuple[Left, ...] = ()
 async def reported(placed: Placed, look: AgentLook | None, told: Reported) -> Outcome:
     """Store the report. What its agent could not start is tried once more, then left to the pass over the host."""
     journal = agents.has_journal(look)
-    left = (await journals.settle(placed.site, hooks=False)).left if journal else NOTHING_LEFT
+    # What is down although the agent has stopped nothing was stopped by a person, after the plan was made.
+    owes = journal and agent_state.has_stopped_something(look)
+    left = (await journals.settle(placed.site, hooks=False)).left if owes else NOTHING_LEFT
     return attempt_ended(placed, placed.run.status, told.report, told.log_tail, journal=journal, left=left)
 
 

@@ -14,7 +14,7 @@ from compose_backup.api.journal import JournalPlan, PlannedService, RestartPolic
 from compose_backup.errors import Stalled
 from compose_backup.planning import humanize, journals
 from compose_backup.planning.facts import Container, Inventory
-from compose_backup.planning.resuming import owed
+from compose_backup.planning.resuming import left_to_others, owed
 from compose_backup.reconcile.ports import DockerHost
 
 NO_RESTART = "no"
@@ -37,13 +37,18 @@ async def look(docker: DockerHost, plan: JournalPlan) -> tuple[Left, ...]:
     return tuple(Left(one, "it is down", by_id[one.container_id].started_at) for one in down)
 
 
-async def resume(docker: DockerHost, plan: JournalPlan, inventory: Inventory) -> tuple[Left, ...]:
+async def resume(
+    docker: DockerHost, plan: JournalPlan, inventory: Inventory, *, whole: bool = False
+) -> tuple[Left, ...]:
     """Start or let go on what is owed, dependencies first; return what does not run afterwards.
 
-    What a later restore has taken over is left to that one: its data may be half there.
+    What a later restore has taken over is left to that one, and what an earlier one keeps stopped to the earlier one,
+    unless this one is `whole`: the data may be half there.
     Health is not waited for: an application whose dependency is not ready yet has to try again, as after a boot.
     """
-    down = journals.to_start(plan, inventory.with_inspected(await _inspected(docker, plan)))
+    others = left_to_others(plan, whole=whole)
+    found = journals.to_start(plan, inventory.with_inspected(await _inspected(docker, plan)))
+    down = [service for service in found if service not in others]
     errors = {service.container_id: await started(docker, service) for service in down}
     if not down:
         return ()
@@ -51,12 +56,13 @@ async def resume(docker: DockerHost, plan: JournalPlan, inventory: Inventory) ->
     return tuple(_still_down(down, after, errors))
 
 
-async def put_policies_back(docker: DockerHost, plan: JournalPlan) -> None:
+async def put_policies_back(docker: DockerHost, plan: JournalPlan, *, whole: bool = False) -> None:
     """Give containers back the restart policy that a restore has held at `no`; one that a person changed stays."""
     if plan.purpose != "restore":
         return
     now = {one.id: one.restart_policy for one in await _inspected(docker, plan)}
-    for service in plan.services:
+    others = left_to_others(plan, whole=whole)
+    for service in (one for one in plan.services if one not in others):
         held = now.get(service.container_id, service.restart_policy) == RestartPolicy(name=NO_RESTART)
         if held and service.restart_policy.name != NO_RESTART:
             await docker.set_restart_policy(service.container_id, service.restart_policy)

@@ -200,9 +200,10 @@ def test_a_service_that_does_not_start(scene: Scene) -> None:
     assert scene.engine.states() == ALL_UP | {"shop-db-1": "exited"}
     assert scene.journal.is_open and scene.engine.policies[AGENT].name == "always"
     assert [one.error for one in quiescence.hooks] == [None]
+    assert scene.events[-1].window == "Resuming"
     quiescence.finish()
     failure = quiescence.failure
-    assert failure is not None and failure.reason == reasons.SERVICE_NOT_RESUMED
+    assert failure is not None and failure.reason == reasons.SERVICE_NOT_RESUMED and scene.events[-1].window is None
     assert "shop/db (shop-db-1): port is already allocated" in failure.message
     assert scene.journal.is_open and scene.engine.policies[AGENT].name == "no"
     assert len(scene.engine.acts("start")) > 4
@@ -326,6 +327,25 @@ def test_a_restore_that_fails_after_it_has_written(scene: Scene) -> None:
     assert all(one.restart_policy.name == "no" for one in scene.engine.containers.values())
     assert quiescence.result is not None and quiescence.result.kept_stopped
     assert scene.journal.is_open and scene.engine.policies[AGENT].name == "no"
+
+
+@pytest.mark.parametrize("end", ["early", "killed", "whole"])
+def test_what_an_earlier_restore_keeps_stopped_is_started_only_onto_whole_data(scene: Scene, end: str) -> None:
+    scene.engine.containers["id-db"] = container("db", "exited", restart_policy=RestartPolicy())
+    kept = plan(planned("web"), planned("db", only_when_whole=True), purpose="restore")
+    with suppress(Killed, AgentFailed), scene.quiescence(kept) as quiescence:
+        if end == "early":
+            raise AgentFailed(reasons.DISK_FULL, "no", retryable=False)
+        if end == "whole":
+            quiescence.touching()
+            quiescence.whole()
+        scene.engine.dead = end == "killed"
+    if end == "killed":
+        assert scene.reborn() is not None
+    db = scene.engine.containers["id-db"]
+    expected = ("running", UNLESS_STOPPED) if end == "whole" else ("exited", RestartPolicy())
+    assert (db.state, db.restart_policy) == expected
+    assert scene.engine.states()["shop-web-1"] == "running" and not scene.journal.is_open
 
 
 @pytest.mark.parametrize("whole", [False, True])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from compose_backup.api.backup_policy import Quiesce
 from compose_backup.api.compose_host import Permit
-from compose_backup.api.journal import JournalPlan, PlannedService
+from compose_backup.api.journal import JournalPlan, PlannedService, RestartPolicy
 from compose_backup.planning import ordering
 from compose_backup.planning.facts import Container, Inventory, Mount, Volume
 from compose_backup.planning.quiescing import Intent, make_plan
@@ -138,6 +138,13 @@ def seen(state: str, started_at: str = "t1", identity: str = "c") -> Container:
         pytest.param(service(), seen("running"), {}, False, id="not stopped yet"),
         pytest.param(service(), seen("running", "t2"), {}, False, id="started by somebody"),
         pytest.param(service(), seen("exited", "t2"), {}, False, id="started and stopped by somebody"),
+        pytest.param(
+            service(),
+            replace(seen("exited", "t4"), restart_policy=RestartPolicy(name="on-failure", maximum_retry_count=3)),
+            {"c": "t2"},
+            True,
+            id="started by us, and by Docker until it gave up",
+        ),
         pytest.param(service(), seen("exited", identity="d"), {}, False, id="made anew"),
         pytest.param(service(), seen("paused"), {}, False, id="paused by somebody before it was stopped"),
         pytest.param(service(), seen("restarting", "t2"), {}, False, id="Docker starts it"),

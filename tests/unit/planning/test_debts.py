@@ -132,6 +132,24 @@ def test_nobody_starts_what_a_restore_has_taken_over(wanted: Debt, look: Invento
     assert [one.container for one in verdict.show] == start
 
 
+@pytest.mark.parametrize(
+    ("status", "start", "policies"),
+    [
+        pytest.param({}, ["shop-web-1"], [], id="nothing was written"),
+        pytest.param(STUCK, DOWN, [], id="the data is whole"),
+    ],
+)
+def test_what_an_earlier_restore_keeps_is_started_only_onto_whole_data(
+    status: dict[str, Any], start: list[str], policies: list[str]
+) -> None:
+    taken = plan("restore", services=(WEB, DB.model_copy(update={"only_when_whole": True})))
+    verdict = judge(debt("restore", body(**status), plan=taken), BOTH_DOWN, (), NOW)
+    assert [one.name for one in verdict.start] == start
+    held = Inventory(containers=(seen(DB, policy="no"), seen(WEB, "running", "t2")))
+    settled = judge(debt("restore", body(**status), plan=taken), held, (), NOW)
+    assert settled.action == ("start" if status else "settle") and [one.name for one in settled.policies] == policies
+
+
 def test_what_is_kept_stopped_is_shown_with_the_way_out() -> None:
     shown = judge(debt("restore"), BOTH_DOWN, (), NOW).show
     assert [one.service for one in shown] == ["shop/db", "shop/web"]

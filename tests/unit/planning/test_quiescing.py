@@ -282,8 +282,16 @@ def test_what_a_dead_backup_has_left_down_is_ours_to_start(purpose: Any) -> None
 
 def test_what_a_broken_restore_keeps_down_is_started_by_the_next_restore() -> None:
     look = engine(LEFT, volumes=(journal_of("restore", "shop_data"),))
-    assert down(planned(look, intent("restore"))) == {"db": "Stop"}
+    (service,) = planned(look, intent("restore")).services
+    assert (service.name, service.only_when_whole) == ("db", True)
     assert LEFT.id in candidates(("shop_data",), look, quiesce())
+
+
+def test_what_was_started_in_vain_since_a_dead_backup_left_it_is_still_ours() -> None:
+    look = engine(replace(LEFT, started_at="after our try"), volumes=(journal_of("run", "shop_data"),))
+    assert planned(look, intent("restore")).services == ()
+    (service,) = planned(look, intent("restore", tried={LEFT.id: "after our try"})).services
+    assert (service.started_at, service.only_when_whole) == ("after our try", False)
 
 
 def test_a_backup_waits_while_a_broken_restore_keeps_services_down() -> None:
@@ -319,7 +327,7 @@ def test_what_is_owed_no_more_is_left_alone(found: Container, expected: dict[str
     ("found", "words"),
     [
         pytest.param((DB,), (), id="as planned"),
-        pytest.param((container("db", WRITES, state="exited"),), (), id="stopped by somebody meanwhile"),
+        pytest.param((container("db", WRITES, state="exited"),), ("shop/db was stopped",), id="stopped by a person"),
         pytest.param((container("db", WRITES, started_at="later"),), ("shop/db was started anew",), id="restarted"),
         pytest.param((), ("shop/db was started anew or removed",), id="removed"),
         pytest.param((DB, container("web", WRITES)), ("shop/web writes now",), id="a new writer"),
@@ -333,9 +341,14 @@ def test_changes(found: tuple[Container, ...], words: tuple[str, ...]) -> None:
     assert len(seen) == len(words) and all(word in one for word, one in zip(words, seen, strict=True))
 
 
-def test_who_goes_on_is_no_change() -> None:
+def test_whoever_writes_is_no_change_where_a_live_copy_is_asked_for() -> None:
     made = planned(engine(DB), intent(quiesce=quiesce("None")))
-    assert changes(made, ("shop_data",), engine(DB)) == ()
+    assert changes(made, ("shop_data",), engine(DB, container("web", WRITES))) == ()
+
+
+def test_what_another_journal_has_left_down_is_no_change() -> None:
+    look = engine(LEFT, volumes=(journal_of("run", "shop_data"),))
+    assert changes(planned(look), ("shop_data",), look) == ()
 
 
 def test_the_method_of_a_service_goes_before_that_of_all() -> None:

@@ -10,9 +10,10 @@ import pytest
 
 from compose_backup.api import reasons
 from compose_backup.api.backup_policy import CANCEL_REQUESTED_ANNOTATION
+from compose_backup.api.backup_run import Failure
 from compose_backup.api.compose_host import FORGET_UNRESUMED_ANNOTATION
 from compose_backup.api.journal import JournalPlan, PlannedService, RestartPolicy
-from compose_backup.api.kinds import BACKUP_POLICY, BACKUP_RUN, COMPOSE_HOST, RESTORE_REQUEST
+from compose_backup.api.kinds import BACKUP_POLICY, BACKUP_RUN, COMPOSE_HOST
 from compose_backup.planning import journals, labels
 from compose_backup.reconcile import sweep
 from compose_backup.reconcile.world import World
@@ -172,6 +173,22 @@ def test_a_service_that_a_person_has_started_since_is_theirs_again() -> None:
     told(story)
 
 
+def test_what_a_person_stops_before_the_agent_does_stays_down() -> None:
+    async def story(scene: Scene, world: World) -> None:
+        def stopped_by_a_person() -> Failure | None:
+            if state(scene) == "exited":
+                return None
+            scene.engine.stop_service("shop-db-1")
+            return Failure(reason=reasons.SERVICES_CHANGED, message="shop/db was stopped", retryable=True)
+
+        scene.agents.before_stop = stopped_by_a_person
+        await scene.until(world, ended(scene))
+        await scene.live(world, 90)
+        assert (scene.runs()[0].status.phase, state(scene), journals_of(scene)) == ("Succeeded", "exited", [])
+
+    told(story)
+
+
 def test_hooks_that_a_dead_agent_has_left_are_run_by_a_cleanup_agent() -> None:
     async def story(scene: Scene, world: World) -> None:
         await scene.until(world, is_down(scene))
@@ -272,83 +289,6 @@ class TestServiceThatDoesNotStart:
             assert (state(scene), journals_of(scene)) == ("exited", [])
 
         told(story, retry={"limit": 0})
-
-
-class TestRestore:
-    """A restore stops who uses its targets, and never starts anybody onto half-restored data."""
-
-    @staticmethod
-    async def begin(scene: Scene, world: World, name: str = "rescue") -> None:
-        await scene.until(world, ended(scene))
-        await scene.live(world, 5)
-        scene.apply(RESTORE_REQUEST, name, objects.restore_spec(existingData="Mirror"))
-        await scene.until(world, lambda: state(scene) == "exited" and bool(scene.restore(name).status.agent))
-
-    def test_services_are_stopped_and_come_back_when_all_is_whole(self) -> None:
-        async def story(scene: Scene, world: World) -> None:
-            await self.begin(scene, world)
-            assert scene.engine.services["shop-db-1"].restart_policy == RestartPolicy()
-            await scene.until(world, lambda: scene.restore().finished)
-            await scene.live(world, 90)
-            assert scene.restore().status.phase == "Succeeded" and scene.restore().status.downtime
-            assert_nothing_left(scene)
-
-        told(story)
-
-    def test_an_agent_that_dies_before_it_writes_leaves_nothing_down(self) -> None:
-        async def story(scene: Scene, world: World) -> None:
-            scene.agents.touches = False
-            await self.begin(scene, world)
-            the_agent(scene, "restore").end(137)
-            await scene.until(world, lambda: scene.restore().finished)
-            await scene.live(world, 90)
-            assert scene.restore().status.failure.reason == reasons.AGENT_KILLED
-            assert_nothing_left(scene)
-
-        told(story)
-
-    @pytest.mark.parametrize("death", ["reported", "killed", "removed"])
-    def test_broken_data_keeps_services_stopped_until_the_next_good_restore(self, death: str) -> None:
-        async def story(scene: Scene, world: World) -> None:
-            scene.agents.breaks_after_writing = True
-            await self.begin(scene, world)
-            if death != "reported":
-                the_agent(scene, "restore").end(137)
-            if death == "removed":
-                scene.engine.agents.pop(the_agent(scene, "restore").wanted.name)
-            await scene.until(world, lambda: scene.restore().finished)
-            assert scene.restore().status.failure.reason == reasons.TARGET_INCOMPLETE
-            world = scene.world()
-            await scene.live(world, 3600)
-            assert (state(scene), unresumed(scene)) == ("exited", [("shop/db", True)])
-            assert "KeptStopped" in scene.get(COMPOSE_HOST, "srv1").condition("ServicesResumed")
-            scene.agents.breaks_after_writing = False
-            scene.apply(RESTORE_REQUEST, "again", objects.restore_spec(existingData="Mirror"))
-            await scene.until(world, lambda: scene.restore("again").finished)
-            await scene.live(world, 90)
-            assert scene.restore("again").status.phase == "Succeeded"
-            assert_nothing_left(scene)
-
-        told(story)
-
-    def test_a_backup_waits_for_what_a_restore_keeps_stopped_and_lets_the_next_restore_pass(self) -> None:
-        async def story(scene: Scene, world: World) -> None:
-            scene.agents.breaks_after_writing = True
-            await self.begin(scene, world)
-            await scene.until(world, lambda: scene.restore().finished)
-            scene.agents.breaks_after_writing = False
-            scene.annotate(BACKUP_POLICY, "nightly", "backup.dockerwarts.io/run-requested")
-            await scene.live(world, 120)
-            waiting = next(run for run in scene.runs() if not run.finished)
-            assert (waiting.status.phase, state(scene)) == ("Pending", "exited")
-            assert "StoppedByAnother" in waiting.condition("Ready") and "rescue" in waiting.condition("Ready")
-            scene.apply(RESTORE_REQUEST, "again", objects.restore_spec(existingData="Mirror"))
-            await scene.until(world, lambda: scene.restore("again").finished and ended(scene)())
-            await scene.live(world, 90)
-            assert {run.status.phase for run in scene.runs()} == {"Succeeded"}
-            assert_nothing_left(scene)
-
-        told(story)
 
 
 def test_of_two_policies_that_share_a_service_one_waits_for_the_other() -> None:

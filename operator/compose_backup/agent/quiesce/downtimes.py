@@ -62,7 +62,7 @@ class Downtimes:
         self._change(service, up_time=None, error=shorten(error))
 
     def given_up(self, service: PlannedService) -> None:
-        """Take down that somebody else has removed or started a container since: it is theirs now."""
+        """Take down that a container is no more ours to start: somebody else has it, or an earlier restore keeps it."""
         self._settled.add(service.container_id)
         self._change(service, error=None)
 

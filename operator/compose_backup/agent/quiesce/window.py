@@ -40,6 +40,7 @@ class Quiescence:
         self._hooks = Hooks(plan, engine, self._journal, outside.diagnostics.redact, outside.patience)
         self._way_up = ComingUp(plan, engine, self._journal, self._downtimes, outside.patience)
         self._incomplete = False
+        self._whole = False
 
     def __enter__(self) -> Self:
         """Take everything down. Raise AgentFailed when that fails; then everything is up again."""
@@ -67,12 +68,13 @@ class Quiescence:
         """Say that all data is complete, so that services may have it."""
         if self._plan.needs_journal:
             self._journal.note("whole")
-        self._incomplete = False
+        self._incomplete, self._whole = False, True
 
     def finish(self) -> None:
         """Try what did not come back for some minutes more, when everything else is done, and let go of it."""
         if self._downtimes.failed and not self._incomplete:
             self._way_up.persist(self._outside.patience.afterwards, self._outside.stop)
+            self._downtimes.enter(None)
             self._let_go()
 
     def recover(self) -> None:
@@ -83,7 +85,8 @@ class Quiescence:
             self._downtimes.told_to_stop(service, self._plan.made_at)  # the journal is lost, but the engine is not
         self._hooks.recall(entries)
         steps = {entry.step for entry in entries}
-        self._incomplete = "touching" in steps and "whole" not in steps
+        self._whole = "whole" in steps
+        self._incomplete = "touching" in steps and not self._whole
         self._come_out()
         self.finish()
 
@@ -134,9 +137,12 @@ class Quiescence:
     def _resume(self) -> None:
         if self._plan.services:
             self._downtimes.enter("Resuming")
+            for service in resuming.left_to_others(self._plan, whole=self._whole):
+                self._downtimes.given_up(service)
             self._way_up.bring_up()
             self._journal.note("resumed")
-            self._downtimes.enter(None)
+            if not self._downtimes.failed:
+                self._downtimes.enter(None)
 
     def _let_go(self) -> None:
         """Be an ordinary container again, that ends when it ends; and close the journal if nothing is left to undo."""
