@@ -28,6 +28,8 @@ from compose_backup.planning.facts import Container, Inventory, Volume
 TIMEOUT_SECONDS = 30
 DEFAULT_GRACE_SECONDS = 10
 """What Docker gives a container to stop that says nothing of its own."""
+AWAY_SECONDS = 5.0
+"""How long an engine that has just been there is waited for."""
 POLL_SECONDS = 0.05
 
 
@@ -162,20 +164,22 @@ class DockerEngine:
 
     def _await_down(self, container: str, seconds: float) -> None:
         limit = time.monotonic() + seconds
-        while (state := self._state_in_time(container, limit)) in writers.ACTIVE_STATES or state == "unknown":
+        while (state := self._state_seen(container)) in writers.ACTIVE_STATES:
             if time.monotonic() >= limit:
                 message = f"container {container[:12]} is {state}, {seconds:.0f} s after it was told to stop"
                 raise AgentFailed(reasons.SERVICE_NOT_STOPPED, message, retryable=True)
             time.sleep(POLL_SECONDS)
 
-    def _state_in_time(self, container: str, limit: float) -> str | None:
-        """Return the state, `unknown` while the engine does not answer and there is time left."""
-        try:
-            return self._state(container)
-        except EngineUnreachable:
-            if time.monotonic() >= limit:
-                raise
-            return "unknown"
+    def _state_seen(self, container: str) -> str | None:
+        """Return the state, also when the engine is away for a moment. Not longer: its socket may be another by now."""
+        limit = time.monotonic() + AWAY_SECONDS
+        while True:
+            try:
+                return self._state(container)
+            except EngineUnreachable:
+                if time.monotonic() >= limit:
+                    raise
+                time.sleep(POLL_SECONDS)
 
     def _state(self, container: str) -> str | None:
         return next((one.state for one in self.inspect((container,))), None)
