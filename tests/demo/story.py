@@ -126,7 +126,7 @@ class Story:
         self._request_run("once-more")
         narrator.show(_seen("Exited"))
         narrator.show("docker kill $(docker ps --quiet --filter label=backup.dockerwarts.io/purpose=run)")
-        narrator.tell("… and the service comes back all the same, before anything else is done. Then the next attempt begins.")
+        narrator.tell("… and the service comes back all the same, before the next attempt begins.")
         narrator.show(_seen("Up"))
         narrator.show(f"{KUBECTL} wait --for=condition=Finished --timeout=120s backupruns --all")
         columns = "NAME:.metadata.name,PHASE:.status.phase,ATTEMPTS:.status.attempts,DOWNTIME:.status.downtime"
