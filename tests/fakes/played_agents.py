@@ -73,6 +73,8 @@ class PlayedAgents:
     """While set, restores fail after their first byte."""
     touches: bool = True
     """Whether a restore writes from its beginning."""
+    starts_in_vain: bool = False
+    """Whether what they start ends at once."""
     before_stop: Callable[[], Failure | None] = lambda: None
     """Why a backup or restore ends before it has stopped anything, asked when it has its job."""
     _at_work: list[AtWork] = field(default_factory=list)
@@ -157,7 +159,8 @@ class PlayedAgents:
     def _resumed(self, work: AtWork, *, whole: bool = False) -> QuiesceResult | None:
         if not work.quiesce:
             return None
-        return played_quiescing.up(self._engine, work.plan, work.quiesce, self.clock(), whole=whole)
+        found = played_quiescing.up(self._engine, work.plan, work.quiesce, self.clock(), whole=whole)
+        return played_quiescing.ended_again(self._engine, found) if self.starts_in_vain else found
 
     def _without_resuming(self, work: AtWork) -> QuiesceResult | None:
         return work.quiesce.model_copy(update={"kept_stopped": True}) if work.quiesce else None

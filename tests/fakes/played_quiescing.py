@@ -49,6 +49,16 @@ def up(
     return _ended(before, errors, now) if before else None
 
 
+def ended_again(engine: FakeEngine, told: QuiesceResult | None) -> QuiesceResult | None:
+    """Let all that was started end at once, and tell of it."""
+    if told is None:
+        return None
+    for one in told.services:
+        engine.stop_service(one.container)
+    error = {"up_time": None, "downtime_seconds": None, "error": "it ended as soon as it was started"}
+    return told.model_copy(update={"services": tuple(one.model_copy(update=error) for one in told.services)})
+
+
 def _ended(before: QuiesceResult, errors: dict[str, str], now: dt.datetime) -> QuiesceResult:
     services = tuple(
         one.model_copy(update={"error": errors[one.container]})

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from compose_backup.api import reasons
@@ -28,6 +28,8 @@ from compose_backup.planning.sweeping import is_needed
 
 FIRST_PAUSE = dt.timedelta(seconds=15)
 LONGEST_PAUSE = dt.timedelta(minutes=10)
+LASTS = dt.timedelta(seconds=3)
+"""A service that runs so long after our start counts as up."""
 SHOWN = 50
 EVERYTHING = "all"
 
@@ -44,6 +46,9 @@ class Debt:
     """The owner's object, also one of another UID; None when there is none."""
     known: tuple[Unresumed, ...] = ()
     """What the host's status says of this journal."""
+    tried: Mapping[str, str] = field(default_factory=dict)
+    """Container id → `StartedAt` after the last start of ours, also of an agent, of a run, or of another ComposeHost of
+    the same engine: newer than what the status says."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ class Verdict:
     """What the host's status says of it; `tried` makes the entry of one that was started just now."""
     policies: tuple[PlannedService, ...] = ()
     """To settle: containers that get back the restart policy that a restore held at `no`."""
+    lasting: bool = False
+    """To wait: what was started just now has to be looked at soon."""
     hooks: tuple[Hook, ...] = ()
     """To settle: post hooks that may not have run; a cleanup agent looks into the journal and runs what is left."""
 
@@ -77,26 +84,36 @@ def judge(debt: Debt, inventory: Inventory, forgotten: Collection[str], now: dt.
     """Return what is done about a journal now. The containers of its plan must have been inspected."""
     if is_needed(debt.owner, debt.body) or _is_taken(debt, inventory):
         return Verdict("wait")
-    tries = tries_of(debt.known)
-    left = [
-        one
-        for one in resuming.owed(debt.plan, inventory.containers, tries)
-        if EVERYTHING not in forgotten and one.name not in forgotten
-    ]
-    if not left:
-        return _settled(debt, inventory)
-    if _is_kept_stopped(debt):
+    left = _left(debt, inventory, forgotten)
+    # Whether what was started just now lasts is not known yet.
+    down = {one.container_id for one in left}
+    young = tuple(one for one in debt.known if one.container_id not in down and _is_young(one, now))
+    if left and _is_kept_stopped(debt):
         return Verdict("keep", show=tuple(_as_kept(_entry(debt, one), debt.plan) for one in left))
     # What an earlier restore keeps stopped is shown by the journal of that one, unless this one made the data whole.
     others = resuming.left_to_others(debt.plan, whole=_is_whole(debt))
     left = [one for one in left if one not in others]
     if not left:
-        return _settled(debt, inventory)
+        return Verdict("wait", show=young, lasting=True) if young else _settled(debt, inventory)
     # What a later restore has taken over is shown by the journal of that one.
-    free = [one for one in journals.to_start(debt.plan, inventory, tries) if one in left]
+    free = [one for one in journals.to_start(debt.plan, inventory, _tries(debt)) if one in left]
     entries = tuple(_entry(debt, one) for one in free)
     due = tuple(one for one, entry in zip(free, entries, strict=True) if _is_due(entry, now))
-    return Verdict("start" if due else "wait", due, entries)
+    return Verdict("start" if due else "wait", due, (*entries, *young), lasting=bool(young))
+
+
+def _left(debt: Debt, inventory: Inventory, forgotten: Collection[str]) -> list[PlannedService]:
+    """Return what is down by this journal, but for what a person wants to be forgotten."""
+    down = resuming.owed(debt.plan, inventory.containers, _tries(debt))
+    return [one for one in down if EVERYTHING not in forgotten and one.name not in forgotten]
+
+
+def _tries(debt: Debt) -> dict[str, str]:
+    return {**tries_of(debt.known), **debt.tried}
+
+
+def _is_young(entry: Unresumed, now: dt.datetime) -> bool:
+    return entry.last_try_time is not None and now - entry.last_try_time < LASTS
 
 
 def tries_of(unresumed: Iterable[Unresumed]) -> dict[str, str]:
@@ -104,11 +121,11 @@ def tries_of(unresumed: Iterable[Unresumed]) -> dict[str, str]:
     return {one.container_id: one.last_started_at for one in unresumed if one.last_started_at}
 
 
-def tried(entry: Unresumed, after: Container | None, error: str | None, now: dt.datetime) -> Unresumed | None:
-    """Return what is shown of a service after a try to start it, or None when it runs."""
-    if error is None and after is not None and after.state == "running":
-        return None
+def tried(entry: Unresumed, after: Container | None, error: str | None, now: dt.datetime) -> Unresumed:
+    """Return what is shown of a service after a try to start it: also of one that runs, until another look at it."""
     state = f"it was started and is {after.state}" if after else "its container is gone"
+    if after and after.state == "running":
+        state = "it was started, and is looked at once more"
     return entry.model_copy(
         update={
             "attempts": entry.attempts + 1,

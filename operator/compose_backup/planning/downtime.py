@@ -51,6 +51,12 @@ def _errors(services: Sequence[QuiescedService]) -> str:
     return f" ({'; '.join(said[:3])})" if said else ""
 
 
+def do_not_run(quiesce: QuiesceResult | None) -> frozenset[str]:
+    """Return the containers of which an agent says in the end that they do not run."""
+    services = quiesce.services if quiesce else ()
+    return frozenset(one.container for one in services if one.error and not one.up_time)
+
+
 def unhealthy(quiesce: QuiesceResult | None) -> str:
     """Return the end of a message that says whose health check does not pass again, or nothing."""
     sick = titles([one for one in quiesce.services if one.healthy is False]) if quiesce else []

@@ -79,9 +79,10 @@ async def pay_without_host(world: World, docker: DockerHost, uid: str) -> None:
         if owner.uid != uid:
             continue
         if plan.purpose == "restore":
-            left = await second_line.look(docker, plan)
+            left = await second_line.look(docker, plan, world.memory.tried)
         else:
-            left = await second_line.resume(docker, plan, inventory)
+            left = await second_line.resume(docker, plan, inventory, world.memory.tried)
+            left = tuple(one for one in left if not one.running)
         if left:
             log.error("%s has left %s stopped on a host that is gone", plan.owner, second_line.names_of(left))
             continue
@@ -106,7 +107,7 @@ async def _read(
     body = await body_of(world, owner)
     known = planning.of_journal(host.status.unresumed, volume.name)
     site = Site(world, docker, host, owner, plan.agent)
-    return _Journal(site, plan, planning.Debt(volume.name, plan, owner, body, known))
+    return _Journal(site, plan, planning.Debt(volume.name, plan, owner, body, known, world.memory.tried))
 
 
 async def _carried_out(
@@ -119,7 +120,7 @@ async def _carried_out(
     verdict = planning.judge(journal.debt, seen, forgotten, world.now())
     match verdict.action:
         case "wait" | "keep":
-            return verdict.show, False
+            return verdict.show, verdict.lasting
         case "start":
             return await _started(journal, verdict), True
         case "settle":
@@ -127,11 +128,12 @@ async def _carried_out(
 
 
 async def _started(journal: _Journal, verdict: planning.Verdict) -> tuple[Unresumed, ...]:
-    """Try what is due; what runs then is no debt any more."""
+    """Try what is due; whether it lasts is seen by the next look."""
     docker, now = journal.site.docker, journal.site.world.now()
     due = {service.container_id for service in verdict.start}
     errors = {one.container_id: await second_line.started(docker, one) for one in verdict.start}
     after = {one.id: one for one in await docker.inspect(tuple(due))}
+    journal.site.world.memory.tried.update({one.id: one.started_at for one in after.values() if one.started_at})
     shown = []
     for entry in verdict.show:
         if entry.container_id not in due:
@@ -139,8 +141,7 @@ async def _started(journal: _Journal, verdict: planning.Verdict) -> tuple[Unresu
             continue
         error = errors[entry.container_id]
         log.info("%s, stopped by %s: %s", entry.service, entry.owner, error or "started")
-        if left := planning.tried(entry, after.get(entry.container_id), error, now):
-            shown.append(left)
+        shown.append(planning.tried(entry, after.get(entry.container_id), error, now))
     return tuple(shown)
 
 

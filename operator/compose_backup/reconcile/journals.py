@@ -10,17 +10,17 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compose_backup.api import reasons
-from compose_backup.api.backup_run import Failure
+from compose_backup.api.backup_run import Failure, QuiesceResult
 from compose_backup.api.job import CleanupJob, Job
 from compose_backup.api.journal import JournalPlan
 from compose_backup.api.kinds import COMPOSE_HOST
 from compose_backup.api.resources import Host
 from compose_backup.errors import ComposeBackupError, Stalled
+from compose_backup.planning import debts, downtime, labels, quiescing
 from compose_backup.planning import journals as planning
-from compose_backup.planning import labels, quiescing
 from compose_backup.planning.agent_container import CLEANUP_CAPABILITIES, agent_container, cleanup_mounts
 from compose_backup.planning.agent_state import Died, NeverStarted, Reported, Working
 from compose_backup.planning.checks import Objection
@@ -63,10 +63,15 @@ class Site:
 
 @dataclass(frozen=True)
 class Settlement:
-    """How far an old journal is settled: `left` are services that do not start, `cleaning` that hooks still run."""
+    """How far an old journal is settled: `left` are services that do not run yet, `cleaning` that hooks still run."""
 
     left: tuple[Left, ...] = ()
     cleaning: bool = False
+
+    @property
+    def down(self) -> tuple[Left, ...]:
+        """Those that do not even start, for whom this look is the last."""
+        return tuple(one for one in self.left if not one.running)
 
     @property
     def told(self) -> str:
@@ -84,7 +89,8 @@ async def planned(site: Site, inventory: Inventory, intent: quiescing.Intent) ->
     """Plan what goes down for an attempt, by what is on the host at this moment."""
     ids = quiescing.candidates(intent.volumes, inventory, intent.quiesce)
     inspected = await site.docker.inspect(ids) if ids else ()
-    return quiescing.make_plan(intent, inventory, inspected, site.world.now())
+    tried = {**debts.tries_of(site.host.status.unresumed), **site.world.memory.tried}
+    return quiescing.make_plan(replace(intent, tried=tried), inventory, inspected, site.world.now())
 
 
 async def open_journal(site: Site, plan: JournalPlan) -> None:
@@ -92,21 +98,32 @@ async def open_journal(site: Site, plan: JournalPlan) -> None:
     await site.docker.create_volume(planning.volume_of(plan, site.owner, site.world.installation))
 
 
-async def settle(site: Site, *, hooks: bool = True, keep_stopped: bool = False, whole: bool = False) -> Settlement:
+async def settle(
+    site: Site,
+    *,
+    hooks: bool = True,
+    keep_stopped: bool = False,
+    whole: bool = False,
+    quiesce: QuiesceResult | None = None,
+) -> Settlement:
     """Start what an agent that is no more has left stopped, and run the hooks that it has left.
 
     `hooks` is False where the agent itself has told of them, `keep_stopped` True where data may be half-restored, and
-    `whole` where a restore is known to have completed all of it.
+    `whole` where a restore is known to have completed all of it. `quiesce` is what the agent has told of services.
     """
     inventory = await site.docker.inventory()
     volume = inventory.volume(site.volume)
     if volume is None:
         return SETTLED
     plan = _read(site, volume)
+    tried, in_vain = site.world.memory.tried, downtime.do_not_run(quiesce)
     if keep_stopped:
-        left = await second_line.look(site.docker, plan)
+        left = await second_line.look(site.docker, plan, tried)
+    elif in_vain:  # its agent has tried for minutes: the host goes on, ever more rarely
+        await second_line.remember(site.docker, plan, in_vain, tried)
+        left = await second_line.look(site.docker, plan, tried)
     else:
-        left = await second_line.resume(site.docker, plan, inventory, whole=whole)
+        left = await second_line.resume(site.docker, plan, inventory, tried, whole=whole)
     if left and not keep_stopped:
         return Settlement(left)
     if hooks and plan.post_hooks and not await cleaned(site, plan):

@@ -15,7 +15,7 @@ from compose_backup.api.job import Job, RestoreJob
 from compose_backup.api.journal import JournalPlan
 from compose_backup.api.resources import Host, Repository, Restore
 from compose_backup.errors import Stalled
-from compose_backup.planning import agent_state, debts, labels, restore_end
+from compose_backup.planning import agent_state, labels, restore_end
 from compose_backup.planning.agent_container import (
     RESTORE_CAPABILITIES,
     agent_container,
@@ -70,7 +70,6 @@ def intent_of(restore: Restore, host: Host) -> Intent:
         volumes=tuple(volume.target for volume in restore.status.resolved.volumes),
         quiesce=Quiesce(method=restore.spec.quiesce, max_seconds=NO_LIMIT_SECONDS),
         permit=host.spec.permit,
-        tried=debts.tries_of(host.status.unresumed),
     )
 
 

@@ -18,7 +18,7 @@ from compose_backup.reconcile.restore_start import PlacedRestore
 
 
 async def reported(placed: PlacedRestore, look: AgentLook | None, told: Reported) -> Outcome:
-    """Store the report. What its agent could not start is tried once more, then left to the pass over the host."""
+    """Store the report. What its agent could not start is left to the pass over the host."""
     status, now = placed.restore.status, placed.world.now()
     after = restore_end.after_report(status, told.report, told.log_tail, now)
     journal = agents.has_journal(look)
@@ -26,9 +26,9 @@ async def reported(placed: PlacedRestore, look: AgentLook | None, told: Reported
         return has_ended(after, journals.closing(placed.site, journal=journal))
     kept = is_kept_stopped(after)
     whole = restore_end.is_whole(after)
-    settlement = await journals.settle(placed.site, hooks=False, keep_stopped=kept, whole=whole)
-    if settlement.left and not kept and (after.failure is None or after.failure.reason != reasons.SERVICE_NOT_RESUMED):
-        failure = second_line.failure_of(settlement.left, after.failure.message if after.failure else "")
+    settlement = await journals.settle(placed.site, hooks=False, keep_stopped=kept, whole=whole, quiesce=after.quiesce)
+    if settlement.down and not kept and (after.failure is None or after.failure.reason != reasons.SERVICE_NOT_RESUMED):
+        failure = second_line.failure_of(settlement.down, after.failure.message if after.failure else "")
         report = told.report.model_copy(update={"failure": failure})
         after = restore_end.after_report(status, report, told.log_tail, now)
     return _over(placed, after, settlement)

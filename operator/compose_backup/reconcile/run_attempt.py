@@ -12,7 +12,7 @@ from compose_backup.api.backup_run import BackupRunStatus, Failure
 from compose_backup.api.job import BackupJob, Job, Report
 from compose_backup.api.journal import JournalPlan
 from compose_backup.errors import Stalled
-from compose_backup.planning import agent_state, debts, labels
+from compose_backup.planning import agent_state, labels
 from compose_backup.planning.agent_container import (
     BACKUP_CAPABILITIES,
     agent_container,
@@ -86,7 +86,7 @@ async def _start(placed: Placed, attempt: int, plan: JournalPlan) -> Outcome:
     except Stalled as error:
         failure = Failure(reason=error.reason, message=error.message, retryable=error.reason in RETRYABLE)
         # It may have had its job for a moment.
-        left = (await journals.settle(placed.site, hooks=False)).left if plan.needs_journal else ()
+        left = (await journals.settle(placed.site, hooks=False)).down if plan.needs_journal else ()
         return attempt_ended(placed, status, Report(failure=failure), journal=plan.needs_journal, left=left)
     if container_id is None:  # made by somebody between the look and the start
         return Outcome(look_again_in=agents.POLL_SECONDS)
@@ -135,7 +135,6 @@ def _intent(placed: Placed, attempt: int) -> Intent:
         quiesce=resolved.quiesce,
         permit=placed.host.spec.permit,
         hooks=resolved.hooks,
-        tried=debts.tries_of(placed.host.status.unresumed),
     )
 
 

@@ -24,11 +24,13 @@ NOTHING_LEFT: tuple[Left, ...] = ()
 
 
 async def reported(placed: Placed, look: AgentLook | None, told: Reported) -> Outcome:
-    """Store the report. What its agent could not start is tried once more, then left to the pass over the host."""
+    """Store the report. What its agent could not start is left to the pass over the host."""
     journal = agents.has_journal(look)
     # What is down although the agent has stopped nothing was stopped by a person, after the plan was made.
     owes = journal and agent_state.has_stopped_something(look)
-    left = (await journals.settle(placed.site, hooks=False)).left if owes else NOTHING_LEFT
+    said = told.report.backup or told.report.cleanup
+    quiesce = said.quiesce if said else None
+    left = (await journals.settle(placed.site, hooks=False, quiesce=quiesce)).down if owes else NOTHING_LEFT
     return attempt_ended(placed, placed.run.status, told.report, told.log_tail, journal=journal, left=left)
 
 

@@ -5,7 +5,7 @@ Called by journals.py for an agent that is dead, and by debts.py again and again
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from compose_backup.api import reasons
@@ -22,38 +22,49 @@ NO_RESTART = "no"
 
 @dataclass(frozen=True)
 class Left:
-    """A service that is still down, why, and Docker's `StartedAt` after the last try."""
+    """A service that does not run yet, why, and Docker's `StartedAt` after the last try."""
 
     service: PlannedService
     error: str
     started_at: str | None = None
+    running: bool = False
+    """It runs, but was started just now: only the next look tells whether it lasts."""
 
 
-async def look(docker: DockerHost, plan: JournalPlan) -> tuple[Left, ...]:
+async def look(docker: DockerHost, plan: JournalPlan, tried: Mapping[str, str]) -> tuple[Left, ...]:
     """Return what is owed, without doing anything."""
     containers = await _inspected(docker, plan)
     by_id = {one.id: one for one in containers}
-    down = owed(plan, containers)
+    down = owed(plan, containers, tried)
     return tuple(Left(one, "it is down", by_id[one.container_id].started_at) for one in down)
 
 
 async def resume(
-    docker: DockerHost, plan: JournalPlan, inventory: Inventory, *, whole: bool = False
+    docker: DockerHost, plan: JournalPlan, inventory: Inventory, tried: dict[str, str], *, whole: bool = False
 ) -> tuple[Left, ...]:
-    """Start or let go on what is owed, dependencies first; return what does not run afterwards.
+    """Start or let go on what is owed, dependencies first; return all of it: whether it lasts is seen by another look.
+
+    `tried` holds `StartedAt` of what we have started before, and is added to.
 
     What a later restore has taken over is left to that one, and what an earlier one keeps stopped to the earlier one,
     unless this one is `whole`: the data may be half there.
-    Health is not waited for: an application whose dependency is not ready yet has to try again, as after a boot.
+    Health is not waited for: a service that ends since its dependency is not ready yet is started again.
     """
     others = left_to_others(plan, whole=whole)
-    found = journals.to_start(plan, inventory.with_inspected(await _inspected(docker, plan)))
+    found = journals.to_start(plan, inventory.with_inspected(await _inspected(docker, plan)), tried)
     down = [service for service in found if service not in others]
     errors = {service.container_id: await started(docker, service) for service in down}
     if not down:
         return ()
     after = {one.id: one for one in await docker.inspect([service.container_id for service in down])}
-    return tuple(_still_down(down, after, errors))
+    tried.update({one.id: one.started_at for one in after.values() if one.started_at})
+    return tuple(_left(down, after, errors))
+
+
+async def remember(docker: DockerHost, plan: JournalPlan, names: Collection[str], tried: dict[str, str]) -> None:
+    """Take for tries of ours the last starts of containers of which their agent tells that they do not run."""
+    found = [one for one in await _inspected(docker, plan) if one.name in names]
+    tried.update({one.id: one.started_at for one in found if one.started_at})
 
 
 async def put_policies_back(docker: DockerHost, plan: JournalPlan, *, whole: bool = False) -> None:
@@ -97,12 +108,15 @@ async def started(docker: DockerHost, service: PlannedService) -> str | None:
     return None
 
 
-def _still_down(
+def _left(
     down: Iterable[PlannedService], after: Mapping[str, Container], errors: Mapping[str, str | None]
 ) -> Iterable[Left]:
     for service in down:
         container = after.get(service.container_id)
-        if container is None or container.state in ("running", "restarting"):
-            continue  # removed meanwhile, or up
-        error = errors[service.container_id] or f"it was started and is {container.state} again"
-        yield Left(service, error, container.started_at)
+        if container is None:
+            continue  # removed meanwhile
+        error = errors[service.container_id]
+        if error is None and container.state in ("running", "restarting"):
+            yield Left(service, "it was started just now, and is looked at once more", container.started_at, True)
+        else:
+            yield Left(service, error or f"it was started and is {container.state} again", container.started_at)

@@ -118,6 +118,8 @@ class Memory:
     searches: Searches = field(default_factory=Searches)
     resuming: dict[str, dt.datetime] = field(default_factory=dict)
     """By UID of the run or restore: since when services are tried that its dead agent has left stopped."""
+    tried: dict[str, str] = field(default_factory=dict)
+    """Container id → Docker's `StartedAt` after a start of ours: if it ends and is still the same, it is still owed."""
     admission: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     """By engine id: one run or restore at a time is checked against the others and let in."""
 

@@ -222,15 +222,25 @@ def test_who_has_started_it_last_decides(state: str, started_at: str, action: st
 
 def test_a_try_that_failed_is_told_and_remembered() -> None:
     entry = tried(ENTRY, seen(DB, "exited", "t2"), "port is already allocated", NOW)
-    assert entry is not None
     assert (entry.attempts, entry.last_started_at, entry.error) == (1, "t2", "port is already allocated")
     crashed = tried(entry, seen(DB, "exited", "t3"), None, NOW)
-    assert crashed is not None
     assert (crashed.attempts, crashed.last_started_at, crashed.error) == (2, "t3", "it was started and is exited")
 
 
-def test_a_try_that_worked_leaves_nothing() -> None:
-    assert tried(ENTRY, seen(DB, "running", "t2"), None, NOW) is None
+def test_a_try_that_worked_is_looked_at_once_more() -> None:
+    entry = tried(ENTRY, seen(DB, "running", "t2"), None, NOW)
+    assert (entry.attempts, entry.last_started_at) == (1, "t2") and "once more" in str(entry.error)
+    known = debt(plan=plan(services=(DB,)), known=(entry,))
+    up = Inventory(containers=(seen(DB, "running", "t2"),))
+    soon = judge(known, up, (), NOW + SECOND)
+    assert (soon.action, soon.show, soon.lasting) == ("wait", (entry,), True)
+    assert judge(known, up, (), NOW + 3 * SECOND).action == "settle"
+
+
+def test_what_an_agent_or_a_run_has_tried_in_vain_is_still_owed() -> None:
+    look = Inventory(containers=(seen(DB, "exited", "t5"),))
+    assert judge(debt(plan=plan(services=(DB,))), look, (), NOW).action == "settle"
+    assert judge(debt(plan=plan(services=(DB,)), tried={"c-db": "t5"}), look, (), NOW).action == "start"
 
 
 def test_a_container_is_shown_once() -> None:

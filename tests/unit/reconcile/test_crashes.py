@@ -114,7 +114,7 @@ def test_what_a_dead_agent_has_left_stopped_is_started_whoever_else_dies(moment:
         world = scene.world()
         await scene.until(world, lambda: scene.engine.services["shop-db-1"].state == "exited")
         (name,) = [name for name in scene.engine.agents if "-run-" in name]
-        del scene.engine.agents[name]
+        scene.engine.agents.pop(name).end(137)
         await scene.outlive(life, lambda: scene.runs()[0].finished)
         await scene.sweep()
         await scene.live(scene.world(), 90)
