@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,16 +44,32 @@ def shown(bench: Bench, report: Report) -> RunRecord:
 
 @contextmanager
 def slow_restic(bench: Bench, argument: str) -> Iterator[Path]:
-    """Let restic wait when it gets this argument, until it is told to end; give the file that then is there."""
+    """Let restic wait half a minute when it gets this argument, or until it is told to end; give what then is there."""
     original, begun = bench.program, bench.root / "begun"
     script = bench.root / "slow-restic"
     script.write_text(
         f'#!/bin/sh\ncase " $* " in *" {argument}"*) touch {begun}; trap "exit 130" TERM; '
-        f'while :; do sleep 0.05; done;; esac\nexec "{original}" "$@"\n'
+        f'for _ in $(seq 600); do sleep 0.05; done;; esac\nexec "{original}" "$@"\n'
     )
     script.chmod(0o755)
     bench.program = str(script)
     yield begun
+    bench.program = original
+
+
+@contextmanager
+def observed_restic(bench: Bench) -> Iterator[Callable[[], list[str]]]:
+    """Give what restic was called for, each with the last step that the journal held at that moment."""
+    original, seen = bench.program, bench.root / "seen"
+    script = bench.root / "observed-restic"
+    script.write_text(
+        f'#!/bin/sh\ncase " $* " in *" --stdin "*) act=record;; *) act=$1;; esac\n'
+        f'step=$(tail -n 1 "{bench.root}/journal/progress.jsonl" | sed \'s/.*"step":"\\([a-z-]*\\)".*/\\1/\')\n'
+        f'echo "$act: $step" >>"{seen}"\nexec "{original}" "$@"\n'
+    )
+    script.chmod(0o755)
+    bench.program = str(script)
+    yield lambda: [line for line in seen.read_text().splitlines() if not line.endswith(": ")]
     bench.program = original
 
 
@@ -105,6 +121,12 @@ def test_a_writer_that_comes_back_early_makes_the_copy_worthless(shop: Bench) ->
     report = shop.backup("data", plan=plan(services=SHOP))
     assert report.backup is not None and reason_of(report) == reasons.SERVICES_RUNNING
     assert report.backup.volumes[0].phase == "Failed" and shop.engine.states() == ALL_UP
+
+
+def test_services_run_again_before_the_record_is_written(shop: Bench) -> None:
+    with observed_restic(shop) as calls:
+        report = shop.backup("data", plan=plan(services=SHOP))
+    assert reason_of(report) is None and calls() == ["backup: down", "record: closed"]
 
 
 def test_window_exceeded(shop: Bench) -> None:
@@ -183,6 +205,13 @@ def test_restore(shop: Bench) -> None:
     assert (shop.volume("data") / "file").read_text() == "data"
     assert report.restore is not None and report.restore.quiesce is not None
     assert report.restore.quiesce.downtime_seconds > 0 and not report.restore.quiesce.kept_stopped
+
+
+def test_the_journal_says_that_a_target_is_touched_before_it_is(shop: Bench) -> None:
+    result = archived(shop)
+    with observed_restic(shop) as calls:
+        shop.restore(result, existing="Mirror", plan=restore_plan())
+    assert calls() == ["restore: touching"]
 
 
 def test_restore_that_is_refused_before_it_writes(shop: Bench) -> None:

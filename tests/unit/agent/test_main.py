@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,3 +55,23 @@ def test_without_an_open_journal_a_job_is_wanted(
         journal.note("closed")
     assert main(places, HASTY) == NO_JOB
     assert said(capfd) == ""
+
+
+def test_a_request_to_stop_is_heard(
+    places: Places, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Process 1 gets no signal that it has no handler for, and what it was at ends by itself."""
+    reading, writing = os.pipe()
+    ignored: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: ignored.append(number))
+    end_of_file = threading.Timer(2.0, os.close, (writing,))
+    with os.fdopen(reading) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        end_of_file.start()
+        assert main(places, HASTY) == NO_JOB
+    heard = "asked to stop before a job came" in capfd.readouterr().err
+    end_of_file.cancel()
+    if heard:
+        os.close(writing)
+    assert heard and ignored == []

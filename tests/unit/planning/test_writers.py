@@ -70,6 +70,9 @@ STOPPED = container(WRITES, state="exited")
             engine(container(WRITES, state="paused")), engine(container(WRITES)), "Live", id="let-go-meanwhile"
         ),
         pytest.param(
+            engine(container(WRITES)), engine(container(WRITES, state="paused")), "Live", id="frozen-meanwhile"
+        ),
+        pytest.param(
             engine(container(WRITES, state="paused")), engine(container(WRITES, state="paused", started_at="t2")),
             "Live", id="paused-and-started-and-paused",
         ),
