@@ -35,6 +35,8 @@ class Reported:
 
     report: Report
     log_tail: str
+    target_touched: bool = False
+    """Restore: whether a byte may have been written, by all that was said: a report of a fault of its own says little."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def judge(look: AgentLook | None) -> AgentState:
     report = next((event.report for event in reversed(look.events) if event.report), None)
     tail = look.error_output[-1024:]
     if report is not None and not look.alive:
-        return Reported(report, tail)
+        return Reported(report, tail, any(event.target_touched for event in look.events))
     if look.alive:
         return _working(look)
     if look.exit_code == NO_JOB_EXIT_CODE and not look.events:

@@ -16,14 +16,16 @@ from compose_backup.planning import downtime, humanize
 from compose_backup.planning.agent_state import Died
 
 
-def after_report(status: RestoreRequestStatus, report: Report, log_tail: str, now: dt.datetime) -> RestoreRequestStatus:
-    """Return the final status of a restore whose agent has reported."""
+def after_report(
+    status: RestoreRequestStatus, report: Report, log_tail: str, now: dt.datetime, *, touched: bool = False
+) -> RestoreRequestStatus:
+    """Return the final status of a restore whose agent has reported, and has `touched` a target by what it said."""
     volumes = report.restore.volumes if report.restore else ()
     failure = report.failure or _unproven(status, report)
     said = report.restore or report.cleanup
     quiesce = said.quiesce if said else None
     status = status.model_copy(update={"volumes": volumes, "log_tail": log_tail or None, **downtime.shown(quiesce)})
-    incomplete = _is_incomplete(report)
+    incomplete = _is_incomplete(report, touched=touched)
     if failure and incomplete and failure.reason != reasons.TARGET_INCOMPLETE:
         failure = _incomplete(status, failure)
     if failure:
@@ -33,11 +35,14 @@ def after_report(status: RestoreRequestStatus, report: Report, log_tail: str, no
     return finished(status, "Failed" if failure else "Succeeded", failure, now)
 
 
-def _is_incomplete(report: Report) -> bool:
-    """Return whether a target may hold half-restored data: an agent that was restarted knows only its journal."""
-    volumes = report.restore.volumes if report.restore else ()
-    touched = report.cleanup is not None and report.cleanup.target_touched
-    return touched or any(volume.phase == "TargetIncomplete" for volume in volumes)
+def _is_incomplete(report: Report, *, touched: bool) -> bool:
+    """Return whether a target may hold half-restored data.
+
+    An agent that was restarted knows only its journal, and one that came upon a fault of its own tells of no volume.
+    """
+    if report.restore:
+        return any(volume.phase == "TargetIncomplete" for volume in report.restore.volumes)
+    return report.cleanup.target_touched if report.cleanup else touched
 
 
 def is_whole(status: RestoreRequestStatus) -> bool:

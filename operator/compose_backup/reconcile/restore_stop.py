@@ -20,7 +20,7 @@ from compose_backup.reconcile.restore_start import PlacedRestore
 async def reported(placed: PlacedRestore, look: AgentLook | None, told: Reported) -> Outcome:
     """Store the report. What its agent could not start is left to the pass over the host."""
     status, now = placed.restore.status, placed.world.now()
-    after = restore_end.after_report(status, told.report, told.log_tail, now)
+    after = restore_end.after_report(status, told.report, told.log_tail, now, touched=told.target_touched)
     journal = agents.has_journal(look)
     if not (journal and agent_state.has_stopped_something(look)):
         return has_ended(after, journals.closing(placed.site, journal=journal))

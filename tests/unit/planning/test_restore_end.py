@@ -25,6 +25,14 @@ DB = QuiescedService(container="shop-db-1", service="shop/db", method="Stop", do
 QUIESCE = QuiesceResult(method="Stop", services=(DB,))
 
 
+def test_an_agent_that_fails_by_a_fault_of_its_own_may_have_left_anything() -> None:
+    fault = Report(failure=Failure(reason=reasons.ARCHIVE_FAILED, message="the agent failed: OSError()"))
+    after = restore_end.after_report(RUNNING, fault, "", SLOT, touched=True)
+    assert after.failure is not None and after.failure.reason == reasons.TARGET_INCOMPLETE
+    before = restore_end.after_report(RUNNING, fault, "", SLOT)
+    assert before.failure is not None and before.failure.reason == reasons.ARCHIVE_FAILED
+
+
 def volumes(phase: str, name: str = "shop_data") -> RestoreReport:
     return RestoreReport(volumes=(RestoredVolume.model_validate({"name": name, "phase": phase}),))
 

@@ -10,6 +10,7 @@ import pytest
 from compose_backup.api import reasons
 from compose_backup.api.backup_policy import CANCEL_REQUESTED_ANNOTATION
 from compose_backup.api.backup_run import Failure
+from compose_backup.api.job import Report
 from compose_backup.api.journal import RestartPolicy
 from compose_backup.api.kinds import BACKUP_POLICY, COMPOSE_HOST, RESTORE_REQUEST
 from compose_backup.reconcile.world import World
@@ -46,6 +47,19 @@ def test_an_agent_that_dies_before_it_writes_leaves_nothing_down() -> None:
         await scene.live(world, 90)
         assert scene.restore().status.failure.reason == reasons.AGENT_KILLED
         assert_nothing_left(scene)
+
+    told(story)
+
+
+def test_an_agent_with_a_fault_of_its_own_starts_nobody_onto_what_it_has_begun() -> None:
+    async def story(scene: Scene, world: World) -> None:
+        await begin(scene, world)
+        await scene.live(world, 2)
+        the_agent(scene, "restore").report(Report(failure=Failure(reason="ArchiveFailed", message="OSError()")), 1)
+        await scene.until(world, lambda: scene.restore().finished)
+        await scene.live(world, 90)
+        assert scene.restore().status.failure.reason == reasons.TARGET_INCOMPLETE
+        assert (state(scene), unresumed(scene)) == ("exited", [("shop/db", True)])
 
     told(story)
 
