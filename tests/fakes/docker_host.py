@@ -115,6 +115,8 @@ class FakeEngine:
     """The methods of the port that were called, in order."""
     unstartable: dict[str, str] = field(default_factory=dict)
     """Names of containers that cannot be started, and what the engine says."""
+    unremovable: set[str] = field(default_factory=set)
+    """Names of our containers that the engine holds on to."""
     ticks: int = 0
     """How many containers were started: it gives each start a time of its own."""
 
@@ -240,6 +242,8 @@ class FakeEngine:
     async def remove_agent(self, name: str) -> None:
         """Remove the container."""
         await self._reached("remove_agent")
+        if name in self.unremovable:
+            raise Stalled(reasons.ENGINE_ERROR, f"host {self.name} says: driver failed to remove root filesystem: busy")
         self.agents.pop(name, None)
 
     async def own_containers(self, installation: str) -> tuple[OwnContainer, ...]:

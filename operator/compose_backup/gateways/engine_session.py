@@ -1,6 +1,6 @@
 """What asking an engine looks like to those who need no SDK: answers, time limits, and the protocol of a session.
 
-Implemented by gateways/docker_host.py; used by gateways/agent_start.py and gateways/engine_volumes.py.
+Implemented by gateways/docker_host.py; used by gateways/agent_start.py, engine_containers.py and engine_volumes.py.
 """
 
 from __future__ import annotations

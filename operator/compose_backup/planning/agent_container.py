@@ -1,6 +1,6 @@
 """The agent container for each purpose: mounts, capabilities and limits, each right with the reason why it is needed.
 
-Called by reconcile/agents.py.
+Called by reconcile/run_attempt.py, restore_start.py, journals.py, archive_repository.py and catalog.py.
 """
 
 from __future__ import annotations

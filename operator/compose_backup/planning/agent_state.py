@@ -36,7 +36,7 @@ class Reported:
     report: Report
     log_tail: str
     target_touched: bool = False
-    """Restore: whether a byte may have been written, by all that was said: a report of a fault of its own says little."""
+    """Restore: whether a byte may have been written, by all that was said: a report of an unexpected error may not."""
 
 
 @dataclass(frozen=True)

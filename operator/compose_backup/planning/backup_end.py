@@ -1,6 +1,6 @@
 """How a run ends: by the reports of its attempts, or since what it was started with is gone.
 
-Called by reconcile/backup_run.py.
+Called by reconcile/run_end.py, run_outcomes.py and run_place.py.
 """
 
 from __future__ import annotations

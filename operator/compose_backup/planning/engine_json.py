@@ -2,7 +2,7 @@
 
 Shapes after the Engine API reference (API 1.41: VolumeList, VolumeInspect, ContainerList, ContainerInspect): maps and
 lists may be null, names of containers start with a slash, and only inspect tells when a container was started.
-Called by gateways/docker_host.py and agent/quiesce.py.
+Called by gateways/docker_host.py, gateways/engine_containers.py and agent/quiesce/engine.py.
 """
 
 from __future__ import annotations

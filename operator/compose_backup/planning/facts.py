@@ -1,6 +1,6 @@
 """What was seen on a Docker Engine, as frozen values, and the container that we want there.
 
-Gathered by gateways/docker_host.py and agent/quiesce.py, judged by the other modules of this folder.
+Gathered by gateways/docker_host.py and agent/quiesce/engine.py, judged by the other modules of this folder.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How a restore ends: by the report of its agent, by the agent's death, or before it has begun.
 
-Called by reconcile/restore_request.py.
+Called by reconcile/restore_stop.py, restore_start.py and restore_outcomes.py.
 """
 
 from __future__ import annotations

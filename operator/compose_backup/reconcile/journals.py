@@ -202,8 +202,7 @@ async def cleaned(site: Site, plan: JournalPlan) -> bool:
     """
     sighting = await agents.sight(site.world, site.docker, site.cleaner)
     if sighting.look is None:
-        await _start_cleaner(site, plan)
-        return False
+        return await _not_startable(site, plan)
     match sighting.state:
         case Working():
             return False
@@ -214,6 +213,17 @@ async def cleaned(site: Site, plan: JournalPlan) -> bool:
             return _told(site, report.failure)
         case Died(failure):
             return _told(site, failure)
+
+
+async def _not_startable(site: Site, plan: JournalPlan) -> bool:
+    """Start the agent for the hooks; return whether that is given up: a run must not wait for ever for an image."""
+    try:
+        await _start_cleaner(site, plan)
+    except Stalled as error:
+        if is_patient(site):
+            raise
+        return _told(site, Failure(reason=error.reason, message=error.message))
+    return False
 
 
 def _told(site: Site, failure: Failure | None) -> bool:

@@ -6,13 +6,14 @@ Called by backup_run.py.
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 
 from compose_backup.api import reasons
 from compose_backup.api.backup_run import BackupRunStatus, Failure
 from compose_backup.api.job import BackupJob, Job, Report
 from compose_backup.api.journal import JournalPlan
 from compose_backup.errors import Stalled
-from compose_backup.planning import agent_state, labels
+from compose_backup.planning import agent_state, humanize, labels
 from compose_backup.planning.agent_container import (
     BACKUP_CAPABILITIES,
     agent_container,
@@ -22,7 +23,7 @@ from compose_backup.planning.agent_container import (
 from compose_backup.planning.checks import Objection
 from compose_backup.planning.facts import AgentContainer, AgentLook
 from compose_backup.planning.quiescing import Intent
-from compose_backup.reconcile import agents, journals, second_line
+from compose_backup.reconcile import agents, deletion, journals, second_line
 from compose_backup.reconcile.outcome import Outcome
 from compose_backup.reconcile.run_admission import readmit
 from compose_backup.reconcile.run_end import attempt_ended
@@ -38,13 +39,13 @@ async def next_attempt(placed: Placed) -> Outcome:
     if run.status.retry_at and now < run.status.retry_at:
         return Outcome(look_again_in=(run.status.retry_at - now).total_seconds())
     if late := deadline_passed(placed):
-        return end(placed.world, run.status, "Failed", late)
+        return end(placed.world, run.status, "Failed", late, partial(deletion.end_agents, placed.world, run.uid))
     # First of all: an agent of this attempt may be at work, started before a crash of ours, with services down.
     if look := await placed.docker.look_at_agent(placed.container):
         return await _found_container(placed, look)
     inventory = await placed.docker.inventory()
     if inventory.volume(placed.site.volume):
-        return await _settled(placed) or Outcome(look_again_in=agents.POLL_SECONDS)
+        return await _settled(placed) or await _cleared(placed)
     attempt = run.status.attempts + 1
     plan = await journals.planned(placed.site, inventory, _intent(placed, attempt))
     objection = plan if isinstance(plan, Objection) else None
@@ -120,7 +121,18 @@ async def _found_container(placed: Placed, look: AgentLook) -> Outcome:
         await placed.docker.terminate_agent(placed.container)
         await agents.sight(placed.world, placed.docker, placed.container)
         return Outcome(look_again_in=agents.POLL_SECONDS)
-    return await _settled(placed) or Outcome(look_again_in=agents.POLL_SECONDS)
+    return await _settled(placed) or await _cleared(placed)
+
+
+async def _cleared(placed: Placed) -> Outcome:
+    """Go on once what an earlier attempt has left is gone. An engine that holds on to it is not asked all the time."""
+    inventory = await placed.docker.inventory()
+    held = [one.name for one in inventory.containers if one.name == placed.container]
+    held += [placed.site.volume] if inventory.volume(placed.site.volume) else []
+    if not held:
+        return Outcome(look_again_in=0)
+    message = f"the engine does not let go of {humanize.listed(held)}, left by an attempt before; remove it by hand"
+    return working(placed.run.status, message, look_again_in=WAIT_SECONDS)
 
 
 def _intent(placed: Placed, attempt: int) -> Intent:

@@ -16,6 +16,7 @@ from compose_backup.api.backup_policy import Hook, HookPhase
 from compose_backup.api.backup_run import HookResult
 from compose_backup.api.journal import JournalEntry, JournalPlan
 from compose_backup.errors import AgentFailed
+from compose_backup.planning import hooks as planning
 from compose_backup.planning.facts import Container
 
 OUTPUT_LIMIT = 1024
@@ -109,9 +110,4 @@ class Hooks:
     def _container(self, hook: Hook) -> Container | None:
         """Return the first running replica of the hook's service."""
         look = reaching(lambda: self._engine.look(()), self._patience)
-        replicas = [
-            one
-            for one in look.inventory.containers
-            if (one.project, one.service) == (hook.project, hook.service) and one.state == "running" and not one.one_off
-        ]
-        return min(replicas, key=lambda one: (one.number or 0, one.name), default=None)
+        return planning.container_of(hook, look.inventory.containers)
