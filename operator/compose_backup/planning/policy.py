@@ -142,11 +142,12 @@ def _restore_points(facts: PolicyFacts) -> tuple[RestorePoint, ...]:
 
 
 def _has_good_data(run: Run) -> bool:
-    """Return whether a run has a record of good data: it may have failed since a service does not run again."""
+    """Return whether a run has a record of good data: it may have failed by what came after the data was archived."""
     status = run.status
-    only_a_service = status.failure is not None and status.failure.reason == reasons.SERVICE_NOT_RESUMED
+    after = (reasons.SERVICE_NOT_RESUMED, reasons.HOOK_FAILED)
+    only_services = status.failure is not None and status.failure.reason in after
     whole = bool(status.volumes) and all(volume.phase == "Succeeded" for volume in status.volumes)
-    return status.record is not None and (status.phase == "Succeeded" or (only_a_service and whole))
+    return status.record is not None and (status.phase == "Succeeded" or (only_services and whole))
 
 
 def _has_moved(facts: PolicyFacts) -> bool:

@@ -111,11 +111,11 @@ def changes(plan: JournalPlan, volumes: Sequence[str], inventory: Inventory) -> 
         for service in other.services
         if other.agent != plan.agent
     }
-    # Else it would be started in the end, although nobody but a person has stopped it.
+    # Else it would be started or let go in the end, although nobody but a person has brought it to rest.
     stopped = [
-        f"{one.title} was stopped"
+        f"{one.title} was stopped or paused"
         for one in plan.services
-        if one.container_id not in left_down and _is_down(one, containers)
+        if one.container_id not in left_down and _is_at_rest(one, containers)
     ]
     if plan.method == "None":
         return tuple(sorted({*moved, *stopped}))  # a live copy is asked for, whoever writes
@@ -129,9 +129,9 @@ def changes(plan: JournalPlan, volumes: Sequence[str], inventory: Inventory) -> 
     return tuple(sorted({*moved, *stopped, *new}))
 
 
-def _is_down(service: PlannedService, containers: dict[str, Container]) -> bool:
+def _is_at_rest(service: PlannedService, containers: dict[str, Container]) -> bool:
     found = containers.get(service.container_id)
-    return found is not None and not writers.is_active(found)
+    return found is not None and found.state not in STOPPABLE
 
 
 def _is_as_planned(service: PlannedService, containers: dict[str, Container]) -> bool:

@@ -372,6 +372,11 @@ ARCHIVED = VolumeResult(name="shop_data", phase="Succeeded", snapshot_id="aa")
     ("changes", "counts"),
     [
         pytest.param({}, True, id="a service does not run again"),
+        pytest.param(
+            {"failure": Failure(reason=reasons.HOOK_FAILED, message="x"), "phase": "PartiallyFailed"},
+            True,
+            id="a post hook failed",
+        ),
         pytest.param({"failure": Failure(reason=reasons.AGENT_LOST, message="gone")}, False, id="another failure"),
         pytest.param({"volumes": (ARCHIVED.model_copy(update={"phase": "Failed"}),)}, False, id="a volume failed"),
         pytest.param({"volumes": ()}, False, id="no volume"),

@@ -328,6 +328,7 @@ def test_what_is_owed_no_more_is_left_alone(found: Container, expected: dict[str
     [
         pytest.param((DB,), (), id="as planned"),
         pytest.param((container("db", WRITES, state="exited"),), ("shop/db was stopped",), id="stopped by a person"),
+        pytest.param((container("db", WRITES, state="paused"),), ("shop/db was stopped or paused",), id="paused"),
         pytest.param((container("db", WRITES, started_at="later"),), ("shop/db was started anew",), id="restarted"),
         pytest.param((), ("shop/db was started anew or removed",), id="removed"),
         pytest.param((DB, container("web", WRITES)), ("shop/web writes now",), id="a new writer"),
