@@ -1,6 +1,6 @@
 """Which container takes the command of a hook, and whether hooks may be run at all.
 
-Called by planning/quiescing.py, and by the agent to find the container.
+Called by planning/quiescing.py, planning/policy.py and reconcile/run_end.py, and by the agent to find the container.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from compose_backup.api import reasons
 from compose_backup.api.backup_policy import Hook, Hooks
+from compose_backup.api.backup_run import Failure, HookResult
 from compose_backup.api.compose_host import Permit
 from compose_backup.planning import permits
 from compose_backup.planning.checks import Objection
@@ -27,6 +28,15 @@ def objection(hooks: Hooks, permit: Permit, containers: Iterable[Container]) -> 
     # A hook that may fail is only told of.
     missing = (_missing(hook, seen) for hook in (*hooks.pre, *hooks.post) if hook.on_error == "Fail")
     return not_permitted(hooks, permit) or next((one for one in missing if one), None)
+
+
+def failed_after(hooks: Hooks, results: Iterable[HookResult]) -> Failure | None:
+    """Return that a hook which must not fail has failed after the data was archived, as a run record tells, or None."""
+    told = [one for one in results if one.phase == "post"]
+    for hook, one in zip(hooks.post, told, strict=False):
+        if one.error and hook.on_error == "Fail":
+            return Failure(reason=reasons.HOOK_FAILED, message=f"post hook of {one.service} failed: {one.error}")
+    return None
 
 
 def not_permitted(hooks: Hooks, permit: Permit) -> Objection | None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from compose_backup.api import reasons
-from compose_backup.api.backup_run import BackupRunStatus, Failure
+from compose_backup.api.backup_run import BackupRunStatus, Failure, ResolvedRun
 from compose_backup.api.job import BackupReport, CatalogJob, CatalogReport, Report
-from compose_backup.planning import agent_state, backup_end
+from compose_backup.planning import agent_state, backup_end, hooks
 from compose_backup.planning.agent_state import Died, Reported
 from compose_backup.planning.facts import AgentLook
 from compose_backup.reconcile import agents, catalog, journals, second_line
@@ -53,15 +53,15 @@ async def died(placed: Placed, look: AgentLook | None, died: Died) -> Outcome:
         return working(status, f"the agent died ({died.failure.message}); its record is looked for")
     report = Report(failure=died.failure)
     if isinstance(found, CatalogReport) and found.record and found.record.attempt == status.attempts:
-        report = _rebuilt(found, died)
+        report = _rebuilt(found, died, placed.run.status.resolved)
     journal = agents.has_journal(look)
     return attempt_ended(placed, placed.run.status, report, died.log_tail, journal=journal, left=settlement.left)
 
 
-def _rebuilt(found: CatalogReport, died: Died) -> Report:
+def _rebuilt(found: CatalogReport, died: Died, resolved: ResolvedRun | None) -> Report:
     """Return the report that was lost, from the record that the same attempt wrote."""
     record = found.record
-    assert record
+    assert record and resolved
     results = tuple(volume.result for volume in record.volumes)
     backup = BackupReport(
         verdict=record.verdict,
@@ -70,7 +70,8 @@ def _rebuilt(found: CatalogReport, died: Died) -> Report:
         quiesce=record.quiesce,
         hooks=record.hooks,
     )
-    return Report(backup=backup, failure=None if record.verdict == "Succeeded" else died.failure)
+    good = record.verdict == "Succeeded"
+    return Report(backup=backup, failure=hooks.failed_after(resolved.hooks, record.hooks) if good else died.failure)
 
 
 def attempt_ended(
