@@ -40,6 +40,12 @@ def left_to_others(plan: JournalPlan, *, whole: bool) -> tuple[PlannedService, .
     return tuple(one for one in plan.services if one.only_when_whole and not whole)
 
 
+def is_untouched(plan: JournalPlan, containers: Iterable[Container]) -> bool:
+    """Return whether somebody still runs as when the plan was made: before all are down, a restore writes nothing."""
+    planned = {one.container_id: one.started_at for one in plan.services if one.started_at != ANY_START}
+    return any(one.state == "running" and planned.get(one.id) == one.started_at for one in containers)
+
+
 def coming_up(services: Iterable[PlannedService]) -> tuple[PlannedService, ...]:
     """Return services in the order of coming up: dependencies first."""
     return tuple(sorted(services, key=lambda one: -one.level))

@@ -133,6 +133,12 @@ async def settle(
     return Settlement(left)
 
 
+async def is_untouched(site: Site) -> bool:
+    """Return whether a restore whose agent is no more cannot have written anything, by the services that still run."""
+    volume = (await site.docker.inventory()).volume(site.volume)
+    return volume is not None and await second_line.is_untouched(site.docker, _read(site, volume))
+
+
 def _read(site: Site, volume: Volume) -> JournalPlan:
     """Return the plan of a journal. Raises Stalled where that cannot be read: what it owes must not be forgotten."""
     plan = planning.plan_of(volume)

@@ -6,6 +6,8 @@ kept stopped, and that is said. Called by restore_request.py.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from compose_backup.api import reasons
 from compose_backup.api.restore_request import RestoreRequestStatus
 from compose_backup.planning import agent_state, restore_end
@@ -40,6 +42,8 @@ async def died(placed: PlacedRestore, look: AgentLook | None, died: Died) -> Out
     if not agents.has_journal(look):
         after = restore_end.after_death(status, died, placed.world.now())
         return has_ended(after, journals.closing(placed.site, journal=False))
+    if died.target_touched and await journals.is_untouched(placed.site):
+        died = replace(died, target_touched=False)  # its last words are lost, but the services tell
     settlement = await journals.settle(placed.site, keep_stopped=died.target_touched)
     if settlement.left and not died.target_touched and journals.is_patient(placed.site):
         resuming = status.model_copy(update={"phase": "Resuming"})

@@ -20,6 +20,11 @@ from compose_backup.reconcile.run_outcomes import end, has_ended, resuming, work
 from compose_backup.reconcile.run_place import Placed, deadline_passed, stop_wanted
 from compose_backup.reconcile.second_line import Left
 
+STOPPED_BY_A_STRANGER = Failure(
+    reason=reasons.INTERRUPTED,
+    message="somebody on the host stopped the agent (docker stop, a cleaner, a shutdown); services are up again",
+    retryable=True,
+)
 NOTHING_LEFT: tuple[Left, ...] = ()
 
 
@@ -88,6 +93,8 @@ def attempt_ended(
     if report.failure:
         suspect(world, placed.repository, report.failure.reason)
     stop = stop_wanted(world, run) if report.cancelled or report.failure else None
+    if report.cancelled and stop is None and not deadline_passed(placed):
+        report = report.model_copy(update={"failure": STOPPED_BY_A_STRANGER})
     if left:
         report = report.model_copy(update={"failure": _not_resumed(report, left)})
     after = backup_end.after_attempt(status, report, log_tail, world.now())

@@ -12,7 +12,7 @@ from compose_backup.api import reasons
 from compose_backup.api.backup_run import Failure
 from compose_backup.api.journal import JournalPlan, PlannedService, RestartPolicy
 from compose_backup.errors import Stalled
-from compose_backup.planning import humanize, journals
+from compose_backup.planning import humanize, journals, resuming
 from compose_backup.planning.facts import Container, Inventory
 from compose_backup.planning.resuming import left_to_others, owed
 from compose_backup.reconcile.ports import DockerHost
@@ -65,6 +65,11 @@ async def remember(docker: DockerHost, plan: JournalPlan, names: Collection[str]
     """Take for tries of ours the last starts of containers of which their agent tells that they do not run."""
     found = [one for one in await _inspected(docker, plan) if one.name in names]
     tried.update({one.id: one.started_at for one in found if one.started_at})
+
+
+async def is_untouched(docker: DockerHost, plan: JournalPlan) -> bool:
+    """Return whether a restore of this plan cannot have written anything, by what still runs."""
+    return resuming.is_untouched(plan, await _inspected(docker, plan))
 
 
 async def put_policies_back(docker: DockerHost, plan: JournalPlan, *, whole: bool = False) -> None:

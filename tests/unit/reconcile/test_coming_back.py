@@ -231,6 +231,18 @@ def test_an_engine_that_holds_on_to_a_dead_agent_is_not_asked_all_the_time() -> 
     told(story)
 
 
+def test_an_agent_that_a_stranger_stops_is_followed_by_the_next_attempt() -> None:
+    async def story(scene: Scene, world: World) -> None:
+        await scene.until(world, is_down(scene))
+        the_agent(scene).terminate()
+        await scene.until(world, ended(scene))
+        await scene.live(world, 90)
+        assert (scene.runs()[0].status.phase, scene.runs()[0].status.attempts) == ("Succeeded", 2)
+        assert_nothing_left(scene)
+
+    told(story)
+
+
 def test_cancelling_in_the_window_brings_the_service_back() -> None:
     async def story(scene: Scene, world: World) -> None:
         await scene.until(world, is_down(scene))

@@ -5,6 +5,8 @@ The rest of the stories about services that come back is in test_coming_back.py.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from compose_backup.api import reasons
@@ -46,6 +48,20 @@ def test_an_agent_that_dies_before_it_writes_leaves_nothing_down() -> None:
         await scene.until(world, lambda: scene.restore().finished)
         await scene.live(world, 90)
         assert scene.restore().status.failure.reason == reasons.AGENT_KILLED
+        assert_nothing_left(scene)
+
+    told(story)
+
+
+def test_an_agent_that_vanishes_before_all_are_down_cannot_have_written() -> None:
+    async def story(scene: Scene, world: World) -> None:
+        await begin(scene, world)
+        scene.engine.agents.pop(the_agent(scene, "restore").wanted.name)
+        never_stopped = replace(scene.engine.services["shop-db-1"], state="running")  # StartedAt is the plan's
+        scene.engine.services["shop-db-1"] = never_stopped
+        await scene.until(world, lambda: scene.restore().finished)
+        await scene.live(world, 90)
+        assert scene.restore().status.failure.reason == reasons.AGENT_LOST
         assert_nothing_left(scene)
 
     told(story)
