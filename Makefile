@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)/tests
 TESTS ?= tests
 # End-to-end tests mostly wait, so more of them run at a time than there are cores. An existing cluster is one for all.
-WORKERS ?= $(if $(filter true,$(USE_EXISTING_CLUSTER)),,--numprocesses=3 --dist=loadfile)
+WORKERS ?= $(if $(filter true,$(USE_EXISTING_CLUSTER)),,--numprocesses=4 --dist=loadfile --no-loadscope-reorder)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test sandbox-up sandbox-down check generate test-unit sabotage bench chaos

@@ -123,6 +123,7 @@ class ControlPlane(Cluster):
         return ports is not None and not self._missing() and self._serves(ports)
 
     def _start(self) -> None:
+        _ = self._binaries  # to build them may take minutes, which no wait below allows for
         with step("start the control plane"):
             try:
                 self._start_missing()

@@ -36,6 +36,16 @@ def test_a_program_that_ends_is_named_with_its_log_and_nothing_is_left_running(
     assert processes.pid_of(ETCD, tmp_path / "state") is None
 
 
+def test_programs_are_got_before_anything_is_timed(
+    bare_machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_program(bare_machine / ETCD)
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(bare_machine))
+    with pytest.raises(StepFailed, match="kube-apiserver"):
+        ControlPlane.start(tmp_path / "state")
+    assert not (tmp_path / "state" / "ports.json").exists()
+
+
 def test_stopping_what_never_ran_is_no_error(tmp_path: Path) -> None:
     ControlPlane(tmp_path).stop()
 
