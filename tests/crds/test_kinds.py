@@ -27,7 +27,8 @@ def condition(name: str, status: str = "True") -> dict[str, Any]:
 READY = {"observedGeneration": 1, "conditions": [condition("Ready")]}
 STATUS: Mapping[str, Mapping[str, Any]] = {
     "ComposeHost": {
-        **READY,
+        "observedGeneration": 1,
+        "conditions": [condition("Ready"), condition("ServicesResumed")],
         "engine": {"id": "e", "version": "28.5.2", "apiVersion": "1.51", "operatingSystem": "Debian"},
         "projectCount": 2,
         "volumes": {"total": 7, "protected": 4, "unprotectedCount": 3},
@@ -46,6 +47,7 @@ STATUS: Mapping[str, Mapping[str, Any]] = {
         "consistency": "Stopped",
         "size": "1 GiB",
         "added": "1 MiB",
+        "downtime": "12s",
         "duration": "4m10s",
         "failure": {"reason": "UnreadableFiles", "message": "two files"},
     },
@@ -60,10 +62,10 @@ STATUS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 COLUMNS = {
-    "ComposeHost": "NAME ENDPOINT ENGINE PROJECTS VOLUMES UNPROTECTED READY AGE",
+    "ComposeHost": "NAME ENDPOINT ENGINE PROJECTS VOLUMES UNPROTECTED RESUMED READY AGE",
     "ArchiveRepository": "NAME FORMAT STORAGE SNAPSHOTS SIZE READY AGE",
     "BackupPolicy": "NAME HOST SCHEDULE SUSPENDED LAST SUCCESS NEXT RUN FRESH READY AGE",
-    "BackupRun": "NAME POLICY PHASE PROGRESS CONSISTENCY SIZE ADDED DURATION REASON AGE",
+    "BackupRun": "NAME POLICY PHASE PROGRESS CONSISTENCY SIZE ADDED DOWNTIME DURATION REASON AGE",
     "RestoreRequest": "NAME SOURCE HOST PHASE PROGRESS DURATION REASON AGE",
 }
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
@@ -75,6 +77,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
             "network": "none",
             "dockerSocket": "/var/run/docker.sock",
         },
+        "permit": {"hooks": False},
         "maxConcurrentRuns": 1,
         "probeIntervalSeconds": 60,
     },
@@ -88,10 +91,11 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "jitterSeconds": 0,
         "suspend": False,
         "retry": {"limit": 1, "backoffSeconds": 60},
+        "quiesce": {"method": "Stop", "maxSeconds": 600},
         "history": {"succeeded": 5, "failed": 5},
     },
     "BackupRun": {"trigger": "Manual"},
-    "RestoreRequest": {"existingData": "Fail"},
+    "RestoreRequest": {"existingData": "Fail", "quiesce": "Stop"},
 }
 
 

@@ -83,7 +83,7 @@ ENDED = [
         ["ComposeHost here", "docker volume ls", "allowEmpty"],
     ),
     row("nothing matches, which is fine", "empty-allowed", "Skipped", "NothingMatches", ["allowEmpty allows"]),
-    row("the repository is elsewhere", "wrong-host", "Failed", "WrongHost", ["on-other", "of its own"]),
+    row("the repository is elsewhere", "wrong-host", "Failed", "WrongHost", ["on-other", "use a repository of"]),
     row("there is no such policy", "nobody", "Failed", "PolicyNotFound", ["BackupPolicy nobody", "does not exist"]),
     row("excludeFiles leaves nothing", "ignored", "Failed", "NothingArchived", ["-ignored holds data", "excludeFiles"]),
     row("excludeFiles is no pattern", "pattern", "Failed", "InvalidSpec", ["[unclosed", "spec.excludeFiles"]),

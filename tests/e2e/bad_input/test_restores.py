@@ -144,9 +144,9 @@ def held(gallery: Ward, prepared: Ground) -> Iterator[Ward]:
     docker("run", "--detach", "--name", name, "--volume", f"{name}:/data", prepared.small_image, "sleep", "3600")
     try:
         busy = {"policyRef": {"name": "busy"}}
-        gallery.scene.apply(request("impatient", busy, existingData="Mirror", deadlineSeconds=25))
+        gallery.scene.apply(request("impatient", busy, existingData="Mirror", quiesce="None", deadlineSeconds=25))
         gallery.scene.wait_condition("rr", "impatient", "Ready", status="Unknown", reason="VolumeInUse")
-        gallery.scene.apply(request("first", busy, existingData="Mirror"))
+        gallery.scene.apply(request("first", busy, existingData="Mirror", quiesce="None"))
         yield gallery
     finally:
         docker("rm", "--force", name, check=False)
@@ -162,7 +162,7 @@ def test_two_requests_for_one_volume_go_one_after_the_other(held: Ward) -> None:
     held.ended("restorerequest", "impatient")
     found = scene.wait_condition("rr", "first", "Ready", status="Unknown", reason="VolumeInUse")
     assert_says(found, "VolumeInUse", held.full("busy"), "stop them", "then starts")
-    scene.apply(request("second", {"policyRef": {"name": "busy"}}, existingData="Mirror"))
+    scene.apply(request("second", {"policyRef": {"name": "busy"}}, existingData="Mirror", quiesce="None"))
     found = scene.wait_condition("rr", "second", "Ready", status="Unknown", reason="RestoreActive")
     assert_says(found, "RestoreActive", "/first comes first", held.full("busy"))
     (held.data("busy") / "later.txt").write_text("written meanwhile")

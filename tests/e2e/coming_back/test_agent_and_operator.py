@@ -18,6 +18,7 @@ from e2e.stage import failure
 def in_the_window(shop: Shop) -> tuple[Document, Agent]:
     """Return a run whose services are down, and its agent."""
     shop.stage.declare(shop.policy())
+    shop.stage.plain_restic("unlock", "--remove-all")  # an agent that was killed in an earlier test has left its lock
     run = shop.scene.request_run("nightly", "interrupted")
     return run, shop.in_the_window("run", run)
 
