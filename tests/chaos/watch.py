@@ -32,6 +32,7 @@ class Watch:
     def __init__(self, api: DockerApi) -> None:
         self._api = api
         self._seen: list[Seen] = []
+        self._known: set[Seen] = set()
         self._news = threading.Condition()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -61,21 +62,24 @@ class Watch:
         while not self._ended.is_set():
             for document in self._api.events(f"{last // NANO}.{last % NANO:09d}"):
                 nanos = int(document.get("timeNano", 0))
-                if nanos > last or not self._seen:
-                    last = max(last, nanos)
-                    self._take(document, nanos)
+                last = max(last, nanos)
+                self._take(document, nanos)
             self._ended.wait(LOOK_SECONDS)
 
     def _take(self, document: Document, nanos: int) -> None:
+        """Keep an event, once: they do not come quite in the order of their times, and some come again after a break."""
         action = str(document.get("Action", ""))
         if action.startswith(("exec_", "health_status")):
             return
         actor = document.get("Actor", {})
         kind, id_ = str(document.get("Type", "")), str(actor.get("ID", ""))
         name = id_ if kind == "volume" else str(actor.get("Attributes", {}).get("name", ""))
+        seen = Seen(nanos, kind, action, name, id_)
         with self._news:
-            self._seen.append(Seen(nanos, kind, action, name, id_))
-            self._news.notify_all()
+            if seen not in self._known:
+                self._known.add(seen)
+                self._seen.append(seen)
+                self._news.notify_all()
 
 
 def count(events: Iterable[Seen], action: str, names: Iterable[str]) -> int:

@@ -27,7 +27,7 @@ def session_operator(
     operator = OperatorProcess(cluster, tmp_path_factory.mktemp("operator"), prepared.images.agent)
     yield operator
     operator.stop()
-    for marker in markers(prepared.engine, tmp_path_factory.getbasetemp()):  # nobody makes them anew now
+    for marker in markers(prepared.engine, f"path:{tmp_path_factory.getbasetemp()}/"):  # nobody makes them anew now
         prepared.engine.docker("volume", "rm", marker, check=False)
 
 

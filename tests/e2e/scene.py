@@ -118,7 +118,7 @@ class Scene:
 
     def markers(self) -> list[str]:
         """Return the volumes that remember the repositories of the scene."""
-        return markers(self.engine, self.directory)
+        return markers(self.engine, f"path:{self.directory}/")
 
     def close(self) -> None:
         """Remove the namespace, then the projects: runs are cancelled before their volumes go."""
@@ -142,13 +142,13 @@ class Scene:
         return document
 
 
-def markers(engine: Engine, directory: Path) -> list[str]:
-    """Return the volumes that remember repositories below a directory: they outlive everything else on purpose."""
+def markers(engine: Engine, *beginnings: str) -> list[str]:
+    """Return the volumes that remember repositories at places that begin so: they outlive everything else on purpose."""
     key = f"{ANNOTATIONS}/repository-location"
     shown = f'{{{{.Name}}}} {{{{.Label "{key}"}}}}'
     listed = engine.docker("volume", "ls", "--filter", f"label={key}", "--format", shown).splitlines()
     pairs = (line.split(maxsplit=1) for line in listed)
-    return [name for name, place in pairs if place.startswith(f"path:{directory}/")]
+    return [name for name, place in pairs if place.startswith(beginnings)]
 
 
 def local_host(engine: Engine, host_paths: Iterable[Path]) -> Document:

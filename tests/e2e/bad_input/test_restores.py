@@ -177,6 +177,7 @@ def test_an_empty_volume_is_restored_as_such(gallery: Ward) -> None:
     gallery.volume("hollow", "")
     gallery.scene.apply(gallery.policy("hollow"), gallery.run("hollow"))
     assert gallery.ended("backuprun", "hollow")["phase"] == "Succeeded"
+    gallery.wait_until_no_agent()  # one that has reported still holds the volume for a moment
     gallery.scene.engine.docker("volume", "rm", gallery.full("hollow"))
     gallery.scene.apply(request("hollow", {"runRef": {"name": "hollow"}}))
     status = gallery.ended("restorerequest", "hollow")

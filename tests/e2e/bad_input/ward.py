@@ -5,14 +5,13 @@ Made by the fixture `ward` of conftest.py, once for each module.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from e2e.scene import Document, Scene, condition, local_host
+from e2e.scene import Document, Scene, condition, local_host, markers
 from realparts.steps import run
 
 API_VERSION = "backup.dockerwarts.io/v1alpha1"
@@ -110,10 +109,14 @@ class Ward:
         assert status["phase"] == "Succeeded", self.scene.told()
         assert self.scene.operator.pid == self.pid
 
+    def wait_until_no_agent(self) -> None:
+        """Wait until nothing of this namespace works on the host."""
+        self.scene.wait_for("no agent of this namespace", lambda: not self._agents(), seconds=90)
+
     def close(self) -> None:
         """Remove the namespace, then what runs may have held."""
         self.scene.close()
-        self.scene.wait_for("no agent of this namespace", lambda: not self._agents(), seconds=90)
+        self.wait_until_no_agent()
         for name in [*self.made, *self._markers()]:
             self.scene.engine.docker("volume", "rm", "--force", name, check=False)
         for place in self.mounts:
@@ -125,11 +128,7 @@ class Ward:
 
     def _markers(self) -> list[str]:
         """Return the markers of repositories of this namespace: they outlive their repositories on purpose."""
-        key = "backup.dockerwarts.io/repository-location"
-        listed = self.scene.engine.docker("volume", "ls", "--quiet", "--filter", f"label={key}").split()
-        found = json.loads(self.scene.engine.docker("volume", "inspect", *listed)) if listed else []
-        places = (f"path:{self.directory}", f"volume:{self.scene.namespace}")
-        return [one["Name"] for one in found if one["Labels"][key].startswith(places)]
+        return markers(self.scene.engine, f"path:{self.directory}", f"volume:{self.scene.namespace}")
 
 
 def document(kind: str, name: str, spec: Mapping[str, object]) -> Document:
