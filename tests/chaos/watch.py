@@ -67,7 +67,7 @@ class Watch:
             self._ended.wait(LOOK_SECONDS)
 
     def _take(self, document: Document, nanos: int) -> None:
-        """Keep an event, once: they do not come quite in the order of their times, and some come again after a break."""
+        """Keep an event once: they come not quite in the order of their times, and some come again after a break."""
         action = str(document.get("Action", ""))
         if action.startswith(("exec_", "health_status")):
             return

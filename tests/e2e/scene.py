@@ -143,7 +143,7 @@ class Scene:
 
 
 def markers(engine: Engine, *beginnings: str) -> list[str]:
-    """Return the volumes that remember repositories at places that begin so: they outlive everything else on purpose."""
+    """Return the volumes that remember repositories at such places: they outlive everything else on purpose."""
     key = f"{ANNOTATIONS}/repository-location"
     shown = f'{{{{.Name}}}} {{{{.Label "{key}"}}}}'
     listed = engine.docker("volume", "ls", "--filter", f"label={key}", "--format", shown).splitlines()
