@@ -285,8 +285,18 @@ def _look_at_agent(session: SdkSession, name: str) -> AgentLook | None:
 def _terminate(session: SdkSession, name: str) -> None:
     body = {"Cmd": ["sh", "-c", "kill -TERM 1"]}
     made = session.ask("POST", f"/containers/{quoted(name)}/exec", body=body, accept=(404, 409))
-    if made.status < 400:
-        session.ask("POST", f"/exec/{made.json()['Id']}/start", body={"Detach": True}, accept=(404, 409))
+    if made.status >= 400:
+        return
+    path = f"/exec/{made.json()['Id']}/start"
+    started = session.ask("POST", path, body={"Detach": True}, accept=(404, 409, 500))
+    # 500 is the answer, too, when the agent has ended between the two requests: then it needs no signal.
+    if started.status == 500 and _runs(session, name):
+        raise engine_errors.of_answer(session.host, f"POST {path}", started.status, started.message)
+
+
+def _runs(session: SdkSession, name: str) -> bool:
+    found = session.ask("GET", f"/containers/{quoted(name)}/json", accept=(404,))
+    return found.status != 404 and bool(found.json()["State"]["Running"])
 
 
 def _own_containers(session: SdkSession, installation: str) -> tuple[OwnContainer, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 
 from compose_backup.api.resources import Host
-from compose_backup.errors import ComposeBackupError
+from compose_backup.errors import ComposeBackupError, Stalled
 from compose_backup.planning import debts as planning
 from compose_backup.planning.facts import OwnContainer
 from compose_backup.planning.labels import PURPOSE, Owner
@@ -39,7 +39,18 @@ async def sweep_host(world: World, host: Host) -> bool:
 
 
 async def settle_container(world: World, docker: DockerHost, container: OwnContainer) -> bool:
-    """End or remove one container if nobody needs it; return whether it is still ending."""
+    """End or remove one container if nobody needs it; return whether it is still ending.
+
+    One at which the engine fails is no reason to leave the others: it counts as ending, and is looked at again.
+    """
+    try:
+        return await _settle(world, docker, container)
+    except Stalled as error:
+        log.warning("%s could not be ended: %s", container.name, error.message)
+        return True
+
+
+async def _settle(world: World, docker: DockerHost, container: OwnContainer) -> bool:
     owner = Owner.of(container.labels)
     match verdict(container, owner, await debts.body_of(world, owner)):
         case Verdict.KEEP:
