@@ -16,7 +16,7 @@ from pathlib import Path
 from chaos import ledger
 from chaos.campaign import Campaign, begun
 from chaos.place import made
-from chaos.schedule import Round, each_fault_once, round_of, rounds
+from chaos.schedule import Round, round_of, rounds, short
 from realparts import ground
 from realparts.control_plane import ControlPlane
 from realparts.steps import StepFailed, say
@@ -32,13 +32,13 @@ def main(words: list[str]) -> int:
     parser.add_argument("--runs", type=int, default=20, help="how many rounds")
     parser.add_argument("--seed", type=int, default=None, help="the seed; default: one that nobody has chosen")
     parser.add_argument("--round", type=int, default=None, help="play this one round again, and leave the ledger alone")
-    parser.add_argument("--short", action="store_true", help="play each fault once, where it hurts")
+    parser.add_argument("--short", action="store_true", help="play each kind of fault once, where it hurts")
     parser.add_argument("--ledger", type=Path, default=LEDGER)
     asked = parser.parse_args(words)
     seed = secrets.randbelow(10**6) if asked.seed is None else asked.seed
     if asked.short:
-        short = each_fault_once(seed)
-        return _play(short if asked.round is None else [short[asked.round]], None)
+        planned = short(seed)
+        return _play(planned if asked.round is None else [planned[asked.round]], None, retries=0)
     if asked.round is not None:
         return _play([round_of(seed, asked.round)], None)
     start, failed = ledger.next_round(asked.ledger, seed), 0
@@ -49,7 +49,7 @@ def main(words: list[str]) -> int:
     return failed
 
 
-def _play(planned: Iterable[Round], file: Path | None) -> int:
+def _play(planned: Iterable[Round], file: Path | None, retries: int = 1) -> int:
     """Play rounds on one place, until the first that fails: what it has left is no ground for another."""
     left = list(planned)
     failed = 0
@@ -57,7 +57,7 @@ def _play(planned: Iterable[Round], file: Path | None) -> int:
         with tempfile.TemporaryDirectory(prefix="chaos-") as scratch, ground.lent(ground.state_directory()) as lent:
             plane = ControlPlane.start(Path(scratch) / "control-plane")
             try:
-                with made(plane, lent, Path(scratch) / "place") as place:
+                with made(plane, lent, Path(scratch) / "place", retries=retries) as place:
                     failed |= _played(begun(place), left, file)
             finally:
                 plane.stop()

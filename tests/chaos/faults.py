@@ -165,6 +165,12 @@ def kill_containers(daemon: Daemon, api: DockerApi) -> None:
         _kill(pid)
 
 
+def end_shim(daemon: Daemon, container_id: str) -> None:
+    """End the process that holds a container."""
+    for pid in _shims(daemon.bridge, container_id):
+        _kill(pid)
+
+
 def cut_network(place: Place, _: Sight) -> bool:
     """Cut the way from the operator to the host."""
     place.way.cut()
@@ -239,9 +245,9 @@ def _kill(pid: int | None) -> bool:
     return True
 
 
-def _shims(namespace: str) -> Iterable[int]:
-    """Return the processes that hold the containers of an engine, which outlive it."""
-    wanted = b"\0-namespace\0%b\0" % namespace.encode()
+def _shims(namespace: str, container_id: str = "") -> Iterable[int]:
+    """Return the processes that hold the containers of an engine, or one of them, which outlive it."""
+    wanted = b"\0-namespace\0%b\0-id\0%b" % (namespace.encode(), container_id.encode())
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if wanted in (process / "cmdline").read_bytes():

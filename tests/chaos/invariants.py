@@ -133,11 +133,16 @@ def kept_stopped(host: Host) -> Iterator[str]:
         yield f"ServicesResumed has the reason {resumed.get('reason')}"
 
 
+def agents(docker: DockerApi) -> Iterator[Document]:
+    """Yield the containers that are there for a run or restore."""
+    for purpose in FOR_WORK:
+        yield from docker.containers(f"{LABEL}/purpose={purpose}")
+
+
 def leftovers(host: Host, *, journal_stays: bool = False) -> Iterator[str]:
     """Nothing of ours is left on the host: no agent, no journal."""
-    for purpose in FOR_WORK:
-        for container in host.docker.containers(f"{LABEL}/purpose={purpose}"):
-            yield f"the agent {container['Names'][0].lstrip('/')} is left ({container['State']})"
+    for container in agents(host.docker):
+        yield f"the agent {container['Names'][0].lstrip('/')} is left ({container['State']})"
     if not journal_stays:
         for volume in host.docker.volumes(f"{LABEL}/purpose=journal"):
             yield f"the volume {volume['Name']} is left"

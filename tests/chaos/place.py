@@ -24,7 +24,7 @@ from chaos.way import Way
 from e2e.compose_project import ComposeProject
 from e2e.operator_process import OperatorProcess
 from e2e.stage import composehost, policy, repository, secret
-from realparts import images, installed, processes
+from realparts import images, installed
 from realparts.control_plane import ControlPlane
 from realparts.daemon import Daemon
 from realparts.engine import Engine, second_engine
@@ -53,6 +53,8 @@ class Place:
     watch: Watch
     way: Way
     project: ComposeProject
+    retries: int
+    """How often a backup that failed is tried again."""
 
     @property
     def witness(self) -> Path:
@@ -79,11 +81,6 @@ class Place:
         """Start the daemon after its death."""
         replace(self.daemon, live_restore=live_restore).start()
 
-    def restart_engine(self) -> None:
-        """Restart the daemon in peace; with live restore containers go on."""
-        processes.stop("dockerd", self.daemon.state, seconds=60)
-        self.start_engine(live_restore=True)
-
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl in the namespace."""
         return self.cluster.kubectl("--namespace", self.namespace, *arguments, stdin=stdin)
@@ -106,7 +103,7 @@ class Place:
 
 
 @contextmanager
-def made(cluster: ControlPlane, ground: Ground, directory: Path) -> Iterator[Place]:
+def made(cluster: ControlPlane, ground: Ground, directory: Path, *, retries: int = 1) -> Iterator[Place]:
     """Make a place, and leave nothing of it."""
     namespace = f"chaos-{uuid.uuid4().hex[:8]}"
     with ExitStack() as stack:
@@ -126,6 +123,7 @@ def made(cluster: ControlPlane, ground: Ground, directory: Path) -> Iterator[Pla
             watch=_watch(stack, api),
             way=_way(stack, engine),
             project=ComposeProject(engine, PROJECT, _file(ground, directory)),
+            retries=retries,
         )
         stack.callback(_forget_namespace, place)
         stack.callback(place.operator.stop)
@@ -162,7 +160,7 @@ def _declared(place: Place) -> list[dict[str, Any]]:
         secret("repository", password=PASSWORD),
         composehost(HOST, host | {"probeIntervalSeconds": 10}),
         repository(place.repository),
-        policy(names, name=POLICY, quiesce=quiesce, retry={"limit": 1, "backoffSeconds": 1}),
+        policy(names, name=POLICY, quiesce=quiesce, retry={"limit": place.retries, "backoffSeconds": 1}),
     ]
 
 

@@ -82,9 +82,9 @@ def _service(name: str, service: Service, image: str, witness: Path) -> dict[str
     if service.healthy:
         document["healthcheck"] = {
             "test": ["CMD", "test", "-e", "/tmp/ready"],
-            "interval": "2s",
+            "interval": "1s",
             "timeout": "5s",
-            "retries": 5,
-            "start_period": "2s",
+            "retries": 10,
+            "start_period": "1s",
         }
     return document

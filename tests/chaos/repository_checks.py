@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from chaos.cluster_api import Document
@@ -17,8 +17,10 @@ from chaos.project import VOLUMES, volume_name
 Restic = Callable[..., bytes]
 
 
-def good_run(restic: Restic, host: Host, before: Before, run: Document, scratch: Path) -> Iterator[str]:
-    """A run that succeeded has a record, a snapshot of each volume, a sound repository, and data as at its stop."""
+def good_run(
+    restic: Restic, host: Host, before: Before, run: Document, scratch: Path, keys: Collection[str] = VOLUMES
+) -> Iterator[str]:
+    """A run that succeeded has a record, a snapshot of each volume, and data as at its stop: that of `keys` is read."""
     uid, status = run["metadata"]["uid"], run["status"]
     found = _snapshots(restic, uid)
     records = [one["tags"] for one in found if "kind=record" in one["tags"]]
@@ -29,15 +31,23 @@ def good_run(restic: Restic, host: Host, before: Before, run: Document, scratch:
     ids = {one["name"]: one.get("snapshotId", "") for one in status.get("volumes", [])}
     if status.get("consistency") != "Stopped":
         yield f"{run['metadata']['name']} is {status.get('consistency')}"
-    for key in VOLUMES:
+    if lost := set(map(volume_name, VOLUMES)) - {
+        one["name"] for one in status.get("volumes", []) if one.get("snapshotId")
+    }:
+        yield f"{run['metadata']['name']} has no snapshot of {sorted(lost)}"
+    for key in keys:
         with _copy(restic, ids.get(volume_name(key), ""), key, scratch) as copy:
             yield from copy_is_true(host, before, key, Path(copy) / "volumes" / volume_name(key))
 
 
-def good_restore(restic: Restic, host: Host, before: Before, request: Document, scratch: Path) -> Iterator[str]:
-    """After a restore that succeeded every service has gone on from its snapshot."""
+def good_restore(
+    restic: Restic, host: Host, before: Before, request: Document, scratch: Path, keys: Collection[str] = VOLUMES
+) -> Iterator[str]:
+    """After a restore that succeeded every service has gone on from its snapshot: those of `keys` are read."""
     for volume in request["status"]["resolved"]["volumes"]:
         key = volume["target"].partition("_")[2]
+        if key not in keys:
+            continue
         with _copy(restic, volume["snapshotId"], key, scratch) as copy:
             yield from restored(host, before, key, Path(copy) / "volumes" / volume["source"])
 

@@ -1,4 +1,4 @@
-"""A service that counts: every ten milliseconds the next number, without a gap, into a file of its volume.
+"""A service that counts: every fifty milliseconds the next number, without a gap, into a file of its volume.
 
 Run inside the containers of project.py by a Python that has nothing but its standard library; evidence.py reads what
 it has left. Beside the volume it keeps a witness that no backup sees: when it started, at which number, and its pulse.
@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-TICK_SECONDS = 0.01
+TICK_SECONDS = 0.05
 PULSE = struct.Struct("<QQ")  # monotonic nanoseconds, the last number
 NUMBER = struct.Struct("<Q")
 RECORD_BYTES = 10  # nine digits and a newline

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from chaos import faults, moments, schedule
-from chaos.schedule import FAULTS, MOMENTS, each_fault_once, moments_of, round_of, rounds
+from chaos.schedule import FAULTS, MOMENTS, SHORT, moments_of, round_of, rounds, short
 
 
 def test_the_same_seed_gives_the_same_rounds() -> None:
@@ -38,11 +38,13 @@ def test_no_fault_is_asked_for_where_it_cannot_hit() -> None:
     assert all(moments_of(work, fault) for work in MOMENTS for fault in FAULTS)
 
 
-def test_a_short_campaign_has_each_fault_once() -> None:
-    short = each_fault_once(7)
-    assert sorted(one.fault for one in short) == sorted(FAULTS)
-    assert short == each_fault_once(7)
-    assert all(one.moment in moments_of(one.work, one.fault) for one in short)
+def test_a_short_campaign_has_some_faults_once_and_both_works() -> None:
+    planned = short(7)
+    assert [one.fault for one in planned] == list(SHORT)
+    assert set(SHORT) <= set(FAULTS)
+    assert planned == short(7)
+    assert {one.work for one in planned} == set(MOMENTS)
+    assert all(one.moment in moments_of(one.work, one.fault) for one in planned)
 
 
 @pytest.mark.parametrize("work", MOMENTS)
