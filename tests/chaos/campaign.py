@@ -223,9 +223,13 @@ class Campaign:
         return [*wrong, *(repository_checks.sound(restic) if len(keys) == len(VOLUMES) else ())]
 
     def _start_what_docker_left(self, before: Before) -> None:
-        """Do what the user would have to do without us: start what died with the engine and has no policy for it."""
+        """Do what the user would have to do without us: start what died with the engine and has no policy for it.
+
+        Not beside an agent at work, unless that waits for it: what shares a network cannot start before its owner.
+        """
         left = invariants.left_to_docker(self.host, before)
-        if left and not self._agents():
+        errors = [str(self.host.state(member).get("Error", "")) for member in self.host.members]
+        if left and (not self._agents() or any("non running container" in error for error in errors)):
             self.place.engine.docker("start", *left, check=False)
 
     def _end_what_holds_a_container(self) -> None:

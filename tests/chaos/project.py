@@ -43,8 +43,11 @@ VOLUMES = ("db", "mapped", "web", "work")
 AWAKE = tuple(name for name in SERVICES if name != ASLEEP)
 WRITERS = tuple(name for name, service in SERVICES.items() if service.volume and service.goes_down)
 WRITING_CONTAINERS = sum(SERVICES[name].replicas for name in WRITERS)
-LEAVES_WHEN_KILLED = frozenset({"no", DIES})
-"""Restart policies that do not surely bring a container back when its engine or host went down."""
+LEAVES_WHEN_KILLED = frozenset({"no", DIES, "unless-stopped"})
+"""Restart policies that do not surely bring a container back when its engine or host went down.
+
+An engine without live restore stops what it finds running after its death, and 20.10 takes that for a person's stop.
+"""
 
 
 def volume_name(key: str) -> str:
