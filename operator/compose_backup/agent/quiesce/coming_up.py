@@ -17,7 +17,7 @@ from compose_backup.agent.quiesce.downtimes import Downtimes
 from compose_backup.agent.quiesce.journal import Journal
 from compose_backup.agent.quiesce.reaching import reaching, side_by_side
 from compose_backup.agent.stopping import Stop
-from compose_backup.api.journal import JournalPlan, PlannedService
+from compose_backup.api.journal import JournalEntry, JournalPlan, PlannedService
 from compose_backup.errors import AgentFailed
 from compose_backup.planning import resuming
 from compose_backup.planning.facts import Container
@@ -43,6 +43,21 @@ class ComingUp:
         self._patience = patience
         self._tried: dict[str, str] = {}
         """StartedAt of a container after a try of ours: while it is the same, nobody else has started it."""
+
+    def recall(self, entries: Iterable[JournalEntry], containers: Iterable[Container]) -> None:
+        """Take from the journal what an agent before this one has started: what is down of it is still ours to start.
+
+        An engine that is killed just after a start may leave the container down, its policy notwithstanding (seen with
+        20.10 and `unless-stopped`). Once all was seen running, a container that is down is its owner's business.
+        """
+        known = tuple(entries)
+        if not any(entry.step == "resumed" for entry in known):
+            tried = {entry.container for entry in known if entry.step == "coming-up"}
+            self._tried = {one.id: one.started_at for one in containers if one.id in tried and one.started_at}
+
+    def owed(self, containers: Iterable[Container]) -> tuple[PlannedService, ...]:
+        """Return what is down because of us, in the order of coming up."""
+        return resuming.owed(self._plan, containers, self._tried)
 
     def bring_up(self) -> None:
         """Start everything that is owed, level by level, then see whether it stays up and becomes healthy."""

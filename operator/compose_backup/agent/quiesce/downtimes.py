@@ -51,6 +51,13 @@ class Downtimes:
             self._entries.setdefault(service.container_id, _told(service, when))
             self._tell_all()
 
+    def found_down(self, service: PlannedService, when: dt.datetime) -> None:
+        """Take down that a container is down now, at least since it was told to stop; told then, if never before."""
+        with self._lock:
+            entry = self._entries.setdefault(service.container_id, _told(service, when))
+            self._entries[service.container_id] = entry.model_copy(update={"up_time": None})
+            self._tell_all()
+
     def up(self, service: PlannedService, when: dt.datetime | None) -> None:
         """Take down that a container was seen running, and since when; None for one that never went down."""
         entry = self._entries.get(service.container_id)

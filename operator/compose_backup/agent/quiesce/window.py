@@ -81,8 +81,10 @@ class Quiescence:
         """Undo what an agent before this one has left open in the journal."""
         entries = self._journal.entries
         self._downtimes.recall(entries)
-        for service in resuming.owed(self._plan, self._inspected()):
-            self._downtimes.told_to_stop(service, self._plan.made_at)  # the journal is lost, but the engine is not
+        inspected = self._inspected()
+        self._way_up.recall(entries, inspected)
+        for service in self._way_up.owed(inspected):
+            self._downtimes.found_down(service, self._plan.made_at)  # whatever the journal says: the engine is right
         self._hooks.recall(entries)
         steps = {entry.step for entry in entries}
         self._whole = "whole" in steps
