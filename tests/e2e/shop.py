@@ -14,7 +14,7 @@ from typing import Any
 from chaos import evidence
 from chaos.docker_api import LABEL, DockerApi
 from chaos.project import ASLEEP, AWAKE, SERVICES, VOLUMES, WRITERS, write_compose_file
-from chaos.watch import Seen, Watch
+from chaos.watch import NANO, Seen, Watch
 from e2e.agents import Agent
 from e2e.compose_project import ComposeProject
 from e2e.scene import Document, Scene
@@ -127,6 +127,10 @@ class Shop:
         """Return the file of a container's numbers."""
         mapped = SERVICES[self.service(container)].way == "mapped"
         return evidence.PAGES if mapped else f"counter-{self.ids[container][:12]}"
+
+    def signalled(self, mark: int, container: str) -> float:
+        """Return when the engine sent a container its first signal since a mark, in seconds since the epoch."""
+        return min(one.nanos for one in self.watch.since(mark) if (one.action, one.name) == ("kill", container)) / NANO
 
     def events(self, mark: int, action: str) -> list[str]:
         """Return the services that this has happened to, in order, since a mark of the watch."""

@@ -5,6 +5,7 @@ Run by pytest.
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,11 @@ from e2e.shop import Shop
 
 AS_SEEN_INSIDE = 0.5
 GO_DOWN = {name for name, service in SERVICES.items() if service.goes_down}
+
+
+def at(time: str) -> float:
+    """Return a time of the API in seconds since the epoch."""
+    return dt.datetime.fromisoformat(time).timestamp()
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,9 @@ def test_the_downtime_is_what_a_writer_inside_has_seen(ran: Ran) -> None:
     assert {ran.shop.service(name) for name in told} == GO_DOWN
     seen = {}
     for name in ran.shop.names("db", "web", "mapped"):
-        seen[name] = ran.shop.starts(name)[-1].down_seconds
+        # The agent counts from its request; on a busy machine the engine takes a while to pass on the signal.
+        until_signalled = ran.shop.signalled(ran.mark, name) - at(told[name]["downTime"])
+        seen[name] = ran.shop.starts(name)[-1].down_seconds + max(0.0, until_signalled)
         assert told[name]["downtimeSeconds"] == pytest.approx(seen[name], abs=AS_SEEN_INSIDE), name
     longest = ran.run["status"]["quiesce"]["downtimeSeconds"]
     assert longest == pytest.approx(max(one["downtimeSeconds"] for one in told.values()), abs=0.01)
