@@ -34,11 +34,18 @@ class Start:
     before_nanos: int
     before_number: int
     """Its last pulse before that start."""
+    process_nanos: int
+    """When its process began: on a busy machine Python takes a while to load."""
 
     @property
     def down_seconds(self) -> float:
         """How long it did not count."""
         return (self.nanos - self.before_nanos) / NANO if self.before_nanos else 0.0
+
+    @property
+    def gone_seconds(self) -> float:
+        """How long it did not count, until its process was there."""
+        return (self.process_nanos - self.before_nanos) / NANO if self.before_nanos else 0.0
 
 
 def starts(witness: Path, host: str) -> list[Start]:

@@ -58,7 +58,7 @@ def count(way: str, volume: Path, witness: Path, *, obedient: bool) -> None:
     beaten = os.pread(pulse, PULSE.size, 0)
     before = PULSE.unpack(beaten) if beaten else (0, 0)
     with (witness / f"{own}.starts").open("a") as starts:
-        starts.write(f"{process_start()} {last} {before[0]} {before[1]}\n")
+        starts.write(f"{time.monotonic_ns()} {last} {before[0]} {before[1]} {process_start()}\n")
     Path("/tmp/ready").touch()
     while not told_to_stop.wait(TICK_SECONDS):
         last += 1
