@@ -65,7 +65,7 @@ def test_a_head_that_is_ahead_of_its_slots_is_seen(volume: Path) -> None:
 
 
 def test_the_way_of_a_start_is_kept(tmp_path: Path) -> None:
-    (tmp_path / "one.starts").write_text("5000000000 12 0 0\n9000000000 40 7500000000 40\n")
+    (tmp_path / "one.starts").write_text("5000000000 12 0 0 4000000000\n9000000000 40 7500000000 40 8500000000\n")
     first, second = evidence.starts(tmp_path, "one")
     assert (first.number, first.down_seconds) == (12, 0.0)
-    assert (second.before_number, second.down_seconds) == (40, 1.5)
+    assert (second.before_number, second.down_seconds, second.gone_seconds) == (40, 1.5, 1.0)
