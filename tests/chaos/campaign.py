@@ -1,6 +1,6 @@
 """A campaign: round after round something dies at a named moment, and afterwards everything must be as it was.
 
-Called by __main__.py and test_short_campaign.py.
+Called by __main__.py.
 """
 
 from __future__ import annotations

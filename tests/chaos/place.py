@@ -1,6 +1,6 @@
 """Where a campaign takes place: a control plane, an engine of its own that may be killed, a small disk, the operator.
 
-Called by __main__.py and test_short_campaign.py.
+Called by __main__.py.
 """
 
 from __future__ import annotations
