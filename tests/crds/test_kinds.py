@@ -25,6 +25,7 @@ def condition(name: str, status: str = "True") -> dict[str, Any]:
 
 
 READY = {"observedGeneration": 1, "conditions": [condition("Ready")]}
+WAITED = {"observedGeneration": 1, "conditions": [condition("Ready"), condition("Queued")]}
 STATUS: Mapping[str, Mapping[str, Any]] = {
     "ComposeHost": {
         "observedGeneration": 1,
@@ -41,7 +42,7 @@ STATUS: Mapping[str, Mapping[str, Any]] = {
         "nextRunTime": TIME,
     },
     "BackupRun": {
-        **READY,
+        **WAITED,
         "phase": "PartiallyFailed",
         "progress": {"percent": 100},
         "consistency": "Stopped",
@@ -52,7 +53,7 @@ STATUS: Mapping[str, Mapping[str, Any]] = {
         "failure": {"reason": "UnreadableFiles", "message": "two files"},
     },
     "RestoreRequest": {
-        **READY,
+        **WAITED,
         "phase": "Failed",
         "source": "nightly",
         "host": "srv1",
@@ -65,8 +66,8 @@ COLUMNS = {
     "ComposeHost": "NAME ENDPOINT ENGINE PROJECTS VOLUMES UNPROTECTED RESUMED READY AGE",
     "ArchiveRepository": "NAME FORMAT STORAGE SNAPSHOTS SIZE READY AGE",
     "BackupPolicy": "NAME HOST SCHEDULE SUSPENDED LAST SUCCESS NEXT RUN FRESH READY AGE",
-    "BackupRun": "NAME POLICY PHASE PROGRESS CONSISTENCY SIZE ADDED DOWNTIME DURATION REASON AGE",
-    "RestoreRequest": "NAME SOURCE HOST PHASE PROGRESS DURATION REASON AGE",
+    "BackupRun": "NAME POLICY PHASE PROGRESS CONSISTENCY SIZE ADDED DOWNTIME DURATION REASON QUEUE AGE",
+    "RestoreRequest": "NAME SOURCE HOST PHASE PROGRESS DURATION REASON QUEUE AGE",
 }
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "ComposeHost": {

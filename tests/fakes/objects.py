@@ -20,6 +20,9 @@ from compose_backup.api.conditions import READY, Condition
 from compose_backup.api.kinds import Kind
 from compose_backup.api.resources import Host, Policy, Repository, Resource, Restore, Run, parse
 from compose_backup.api.restore_request import ResolvedRestore, ResolvedVolume, RestoreRequestSpec
+from compose_backup.planning import competitors
+from compose_backup.planning.competitors import Place
+from compose_backup.planning.turns import Party
 
 NAMESPACE = "prod"
 CREATED = dt.datetime(2026, 10, 12, 12, 0, tzinfo=dt.UTC)
@@ -167,3 +170,16 @@ def resolved_restore(*targets: str, engine_id: str = "engine-1", **changes: Any)
         volumes=tuple(ResolvedVolume(source=name, target=name, snapshot_id="aa" * 32) for name in targets),
     )
     return given.model_copy(update=changes)
+
+
+def parties(*others: Run | Restore) -> tuple[Party, ...]:
+    """Return what other runs and restores on srv1 mean to one that asks, when nothing is known of who uses what."""
+    place = Place(host(), repository())
+    found: list[Any] = [*others]
+    parties = (
+        competitors.of_run(one, None, place, CREATED)
+        if one.kind is kinds.BACKUP_RUN
+        else competitors.of_restore(one, place)
+        for one in found
+    )
+    return tuple(party for party in parties if party)

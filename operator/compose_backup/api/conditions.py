@@ -6,6 +6,7 @@
 | `Reconciling` | True is work in progress | only while True, never together with Stalled |
 | `Stalled` | True needs a person | only while True |
 | `Finished` | True on any end, success or not | BackupRun and RestoreRequest |
+| `Queued` | True while it waits for its turn: place and predecessor | BackupRun and RestoreRequest, only while True |
 | `Fresh` | True while the last good run is young enough | BackupPolicy |
 | `ServicesResumed` | False while a service that was stopped does not run yet | ComposeHost |
 | `LastRunSucceeded` | True or False after the first run, Unknown before | BackupPolicy |
@@ -26,6 +27,7 @@ READY = "Ready"
 RECONCILING = "Reconciling"
 STALLED = "Stalled"
 FINISHED = "Finished"
+QUEUED = "Queued"
 FRESH = "Fresh"
 SERVICES_RESUMED = "ServicesResumed"
 LAST_RUN_SUCCEEDED = "LastRunSucceeded"

@@ -36,6 +36,7 @@ class Kind:
     object_rules: tuple[dict[str, str], ...] = ()
 
 
+QUEUE = Column("Queue", '.status.conditions[?(@.type=="Queued")].message')
 READY = Column("Ready", '.status.conditions[?(@.type=="Ready")].status')
 AGE = Column("Age", ".metadata.creationTimestamp", "date")
 REASON = Column("Reason", '.status.conditions[?(@.type=="Ready")].reason', priority=1)
@@ -109,6 +110,7 @@ BACKUP_RUN = Kind(
         Column("Downtime", ".status.downtime"),
         Column("Duration", ".status.duration"),
         Column("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
+        QUEUE,
         Column("Message", '.status.conditions[?(@.type=="Ready")].message', priority=1),
         AGE,
     ),
@@ -127,6 +129,7 @@ RESTORE_REQUEST = Kind(
         Column("Progress", ".status.progress.percent", "integer"),
         Column("Duration", ".status.duration"),
         Column("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
+        QUEUE,
         Column("Message", '.status.conditions[?(@.type=="Ready")].message', priority=1),
         AGE,
     ),

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compose_backup.api import reasons
 from compose_backup.api.backup_policy import MAX_VOLUMES
-from compose_backup.api.backup_run import AT_WORK, HostChoice, RepositoryChoice, ResolvedRun
+from compose_backup.api.backup_run import HostChoice, RepositoryChoice, ResolvedRun
 from compose_backup.api.conditions import READY
-from compose_backup.api.resources import Host, Policy, Repository, Restore, Run
-from compose_backup.planning import hooks, humanize, permits, places, schedule, window
+from compose_backup.api.resources import Host, Policy, Repository, Run
+from compose_backup.planning import competitors, hooks, humanize, permits, places, schedule, turns, window
 from compose_backup.planning.checks import Objection, first_objection, if_absent
+from compose_backup.planning.competitors import Place, Usage
 from compose_backup.planning.facts import Inventory, Volume
 from compose_backup.planning.selection import selected
+from compose_backup.planning.turns import Party
 
 
 @dataclass(frozen=True)
@@ -29,18 +31,22 @@ class RunFacts:
     repository: Repository | None
     inventory: Inventory | None
     repository_volumes: Collection[str]
-    runs: tuple[Run, ...]
-    """All other runs that are not finished."""
-    restores: tuple[Restore, ...]
-    """All restores that are not finished."""
+    others: tuple[Party, ...]
+    """All other runs and restores that are not finished."""
+    usage: Usage
+    """Who uses which volumes of the host, as last seen."""
     now: dt.datetime
     earlier: tuple[Run, ...] = ()
     """Finished runs of the namespace: they tell how long services will be down."""
 
     @property
-    def engine_id(self) -> str | None:
-        """Identity of the host's engine, if it was ever seen."""
-        return self.host.status.engine.id if self.host and self.host.status.engine else None
+    def party(self) -> Party:
+        """What the run means to others: by what is on the host, where that was listed for it, else by what is known."""
+        party = competitors.of_run(self.run, self.policy, Place(self.host, self.repository, self.usage), self.now)
+        if self.inventory is None or self.policy is None or party.began:
+            return party
+        names = frozenset(volume.name for volume in self.volumes)
+        return replace(party, volumes=names, services=self.usage.services("run", names, self.policy.spec.quiesce))
 
     @property
     def volumes(self) -> tuple[Volume, ...]:
@@ -96,16 +102,6 @@ def waited_too_long(facts: RunFacts) -> Objection | None:
     )
 
 
-def older_run(facts: RunFacts) -> Objection | None:
-    """Object to a second run of one policy at a time."""
-    me = (facts.run.created, facts.run.name)
-    for run in facts.runs:
-        same = run.namespace == facts.run.namespace and run.spec.policy_ref == facts.run.spec.policy_ref
-        if same and (run.status.resolved or (run.created, run.name) < me):
-            return Objection(reasons.PENDING, f"BackupRun {run.name} of the same policy is not finished")
-    return None
-
-
 def host_not_ready(facts: RunFacts) -> Objection | None:
     """Object to a host that is missing or does not answer."""
     assert facts.policy
@@ -146,25 +142,10 @@ def nothing_matches(facts: RunFacts) -> Objection | None:
     )
 
 
-def restore_active(facts: RunFacts) -> Objection | None:
-    """Object while a restore writes to one of the volumes."""
-    mine = {volume.name for volume in facts.volumes}
-    for restore in facts.restores:
-        resolved = restore.status.resolved
-        if restore.status.phase not in AT_WORK or resolved is None or resolved.host.engine_id != facts.engine_id:
-            continue
-        if shared := sorted(mine & {volume.target for volume in resolved.volumes}):
-            return Objection(
-                reasons.RESTORE_ACTIVE,
-                f"RestoreRequest {restore.namespace}/{restore.name} writes to {humanize.listed(shared)}",
-            )
-    return None
-
-
-def host_busy(facts: RunFacts) -> Objection | None:
-    """Object when the engine already has as many runs and restores as it may."""
+def not_its_turn(facts: RunFacts) -> Objection | None:
+    """Object while others work on what the run wants, or come first."""
     assert facts.host
-    return places.engine_busy(facts.host, facts.hosts, facts.runs, facts.restores)
+    return turns.turn(facts.party, facts.others, turns.room_of(facts.host, facts.hosts))
 
 
 def volumes_not_permitted(facts: RunFacts) -> Objection | None:
@@ -185,13 +166,12 @@ BEFORE_LOOK = (
     policy_missing,
     too_late,
     waited_too_long,
-    older_run,
     host_not_ready,
     repository_not_ready,
     hooks_not_permitted,
-    host_busy,
+    not_its_turn,
 )
-QUESTIONS = (*BEFORE_LOOK, nothing_matches, volumes_not_permitted, restore_active, down_for_too_long)
+QUESTIONS = (*BEFORE_LOOK, nothing_matches, volumes_not_permitted, down_for_too_long)
 
 
 def may_look(facts: RunFacts) -> Objection | None:

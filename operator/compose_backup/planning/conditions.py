@@ -14,8 +14,10 @@ from typing import Literal
 from compose_backup.api import reasons
 from compose_backup.api.backup_run import Failure
 from compose_backup.api.compose_host import Unresumed
-from compose_backup.api.conditions import FINISHED, READY, RECONCILING, SERVICES_RESUMED, STALLED, Condition
+from compose_backup.api.conditions import FINISHED, QUEUED, READY, RECONCILING, SERVICES_RESUMED, STALLED, Condition
 from compose_backup.planning import humanize
+from compose_backup.planning.checks import Objection
+from compose_backup.planning.turns import InLine
 
 Truth = Literal["True", "False", "Unknown"]
 State = Literal["good", "working", "waiting", "stalled", "ended-well", "ended-badly"]
@@ -57,6 +59,14 @@ def claims(standing: Standing) -> tuple[Claim, ...]:
 def unfinished(standing: Standing) -> tuple[Claim, ...]:
     """Return the claims of a run or restore that has not ended."""
     return (*claims(standing), Claim(FINISHED, "False", reasons.PROGRESSING, "not finished"))
+
+
+def still_waiting(objection: Objection) -> tuple[Claim, ...]:
+    """Return the claims of a run or restore that waits, with its place in the queue where it waits for its turn."""
+    said = unfinished(Standing("working", objection.reason, objection.message))
+    if not isinstance(objection, InLine):
+        return said
+    return (*said, Claim(QUEUED, "True", objection.reason, objection.queue))
 
 
 def ended(phase: str, failure: Failure | None, done: str) -> tuple[Claim, ...]:

@@ -1,17 +1,13 @@
-"""Whether the host and the repository of a run or restore can be used now, and whether the engine has room.
+"""Whether the host and the repository of a run or restore can be used now.
 
 Called by planning/backup.py and planning/restore.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from compose_backup.api import reasons
-from compose_backup.api.backup_run import AT_WORK
 from compose_backup.api.conditions import READY
-from compose_backup.api.resources import Host, Repository, Restore, Run
-from compose_backup.planning import humanize
+from compose_backup.api.resources import Host, Repository
 from compose_backup.planning.checks import Objection
 
 
@@ -41,26 +37,3 @@ def repository_not_ready(repository: Repository | None, name: str, host_name: st
         message = f"ArchiveRepository {repository.name} is not ready: {repository.condition(READY)}"
         return Objection(reasons.REPOSITORY_NOT_READY, message)
     return None
-
-
-def engine_busy(
-    host: Host, hosts: Collection[Host], runs: Collection[Run], restores: Collection[Restore]
-) -> Objection | None:
-    """Object when an engine has as many runs and restores as its ComposeHosts allow: the smaller number wins."""
-    engine = host.status.engine.id if host.status.engine else None
-    others: list[Run | Restore] = [*runs, *restores]
-    here = [
-        f"{other.kind.name} {other.namespace}/{other.name}"
-        for other in others
-        if other.status.phase in AT_WORK and other.status.resolved and other.status.resolved.host.engine_id == engine
-        if getattr(other.status, "retry_at", None) is None  # between two attempts the engine is free for others
-    ]
-    sharing = [host, *(one for one in hosts if one.status.engine and one.status.engine.id == engine)]
-    strictest = min(sharing, key=lambda one: one.spec.max_concurrent_runs)
-    if len(here) < strictest.spec.max_concurrent_runs:
-        return None
-    return Objection(
-        reasons.HOST_BUSY,
-        f"{humanize.listed(here)} at work on the engine of ComposeHost {host.name}; maxConcurrentRuns of ComposeHost "
-        f"{strictest.namespace}/{strictest.name} is {strictest.spec.max_concurrent_runs}",
-    )

@@ -7,17 +7,19 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from compose_backup.api import reasons
-from compose_backup.api.backup_run import AT_WORK, HostChoice, RepositoryChoice
+from compose_backup.api.backup_run import HostChoice, RepositoryChoice
 from compose_backup.api.conditions import READY
 from compose_backup.api.job import CatalogJob, CatalogReport
 from compose_backup.api.record import VolumeManifest
 from compose_backup.api.resources import Host, Policy, Repository, Restore, Run
 from compose_backup.api.restore_request import ResolvedRestore, ResolvedVolume, VolumeDefinition
-from compose_backup.planning import humanize, permits, places, restore_source, writers
+from compose_backup.planning import competitors, humanize, permits, places, restore_source, turns, writers
 from compose_backup.planning.checks import Objection, first_objection
+from compose_backup.planning.competitors import Place, Usage
 from compose_backup.planning.facts import Inventory, Volume
 from compose_backup.planning.labels import archive_identity
 from compose_backup.planning.selection import is_ours, repository_volumes
+from compose_backup.planning.turns import Party
 
 COMPOSE_PREFIX = "com.docker.compose."
 
@@ -36,10 +38,10 @@ class RestoreFacts:
     repository_volumes: Collection[str]
     """The volumes of the host that hold a repository."""
     inventory: Inventory | None
-    runs: tuple[Run, ...]
-    """All runs that are not finished."""
-    restores: tuple[Restore, ...]
-    """All other restores that are not finished."""
+    others: tuple[Party, ...]
+    """All other runs and restores that are not finished."""
+    usage: Usage
+    """Who uses which volumes of the host, as last seen."""
     now: dt.datetime
 
 
@@ -290,68 +292,11 @@ def host_changed(facts: RestoreFacts) -> Objection | None:
     )
 
 
-def older_restore_undecided(facts: RestoreFacts) -> Objection | None:
-    """Object while an older request of the namespace still looks for its source, and may want the same volumes."""
-    me = (facts.restore.created, facts.restore.name)
-    for other in facts.restores:
-        if other.namespace != facts.restore.namespace or other.status.resolved or (other.created, other.name) >= me:
-            continue
-        if is_searching(other) and _may_share(facts, other):
-            return Objection(
-                reasons.RESTORE_ACTIVE, f"RestoreRequest {other.name} is older, and still looks for its source"
-            )
-    return None
-
-
-def is_searching(restore: Restore) -> bool:
-    """Return whether a request without volumes yet is on its way to them, not stuck for lack of something."""
-    said = next((c.reason for c in restore.status.conditions if c.type == READY), None)
-    return said in (None, reasons.PROGRESSING)
-
-
-def _may_share(facts: RestoreFacts, other: Restore) -> bool:
-    assert facts.restore.status.resolved
-    wanted = {mapping.target or mapping.source for mapping in other.spec.target.volumes}
-    mine = {volume.target for volume in facts.restore.status.resolved.volumes}
-    return not wanted or bool(wanted & mine)
-
-
-def other_restore(facts: RestoreFacts) -> Objection | None:
-    """Object to a second restore on a volume at a time: the oldest request goes first."""
-    me = (facts.restore.created, facts.restore.name)
-    for other in facts.restores:
-        first = other.status.phase in AT_WORK or (other.created, other.name) < me
-        if first and (shared := _shared(facts, other)):
-            return Objection(
-                reasons.RESTORE_ACTIVE,
-                f"RestoreRequest {other.namespace}/{other.name} comes first on {humanize.listed(shared)}",
-            )
-    return None
-
-
-def backup_active(facts: RestoreFacts) -> Objection | None:
-    """Object while a backup reads one of the targets."""
-    for run in facts.runs:
-        if run.status.phase in AT_WORK and (shared := _shared(facts, run)):
-            return Objection(
-                reasons.PENDING, f"BackupRun {run.namespace}/{run.name} reads {humanize.listed(shared)} at the moment"
-            )
-    return None
-
-
-def _shared(facts: RestoreFacts, other: Run | Restore) -> list[str]:
-    """Return the targets that another run or restore on the same engine works on."""
-    mine, theirs = facts.restore.status.resolved, other.status.resolved
-    if mine is None or theirs is None or mine.host.engine_id != theirs.host.engine_id:
-        return []
-    names = {volume if isinstance(volume, str) else volume.target for volume in theirs.volumes}
-    return sorted({volume.target for volume in mine.volumes} & names)
-
-
-def host_busy(facts: RestoreFacts) -> Objection | None:
-    """Object when the engine already has as many runs and restores as it may."""
-    assert facts.host
-    return places.engine_busy(facts.host, facts.hosts, facts.runs, facts.restores)
+def not_its_turn(facts: RestoreFacts) -> Objection | None:
+    """Object while others work on the targets, or come first."""
+    party = competitors.of_restore(facts.restore, Place(facts.host, facts.repository, facts.usage))
+    assert facts.host and party
+    return turns.turn(party, facts.others, turns.room_of(facts.host, facts.hosts))
 
 
 BEFORE_START = (
@@ -360,11 +305,8 @@ BEFORE_START = (
     host_not_ready,
     host_changed,
     not_permitted,
-    other_restore,
-    older_restore_undecided,
-    backup_active,
+    not_its_turn,
     volumes_in_use,
-    host_busy,
 )
 
 

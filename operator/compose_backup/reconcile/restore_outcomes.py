@@ -9,8 +9,8 @@ from compose_backup.api.restore_request import RestoreRequestStatus
 from compose_backup.planning import restore as planning
 from compose_backup.planning import restore_end
 from compose_backup.planning.checks import Objection
-from compose_backup.planning.conditions import Standing, ended, unfinished
-from compose_backup.reconcile import agents
+from compose_backup.planning.conditions import Standing, ended, still_waiting, unfinished
+from compose_backup.reconcile import agents, line
 from compose_backup.reconcile.outcome import Outcome
 from compose_backup.reconcile.world import World
 
@@ -20,15 +20,15 @@ WAIT_SECONDS = 3.0
 def objected(world: World, restore: Restore, objection: Objection) -> Outcome:
     """Let an objection have its way: wait, skip, or fail."""
     if objection.then == "wait":
-        return waiting(restore.status, objection.reason, objection.message, WAIT_SECONDS)
+        return waiting(restore.status, objection)
     failure = Failure(reason=objection.reason, message=objection.message)
     return end(world, restore, "Skipped" if objection.then == "skip" else "Failed", failure)
 
 
-def waiting(status: RestoreRequestStatus, reason: str, message: str, look_again_in: float) -> Outcome:
+def waiting(status: RestoreRequestStatus, objection: Objection) -> Outcome:
     """Say what the restore waits for."""
     status = status.model_copy(update={"phase": "Pending"})
-    return Outcome(status, unfinished(Standing("working", reason, message)), look_again_in)
+    return Outcome(status, still_waiting(objection), line.patience(objection, WAIT_SECONDS))
 
 
 def working(

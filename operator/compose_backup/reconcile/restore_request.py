@@ -24,13 +24,14 @@ from compose_backup.planning import downtime, humanize, labels
 from compose_backup.planning import restore as planning
 from compose_backup.planning.agent_state import Died, NeverStarted, Reported, Working
 from compose_backup.planning.checks import Objection
-from compose_backup.reconcile import agents, catalog, deletion, journals
+from compose_backup.reconcile import agents, catalog, deletion, journals, line
 from compose_backup.reconcile.access import address_of, repository_access
 from compose_backup.reconcile.commit import commit
 from compose_backup.reconcile.compose_host import inventory_of, repository_volumes
 from compose_backup.reconcile.journals import Site
 from compose_backup.reconcile.outcome import NOTHING, Outcome
-from compose_backup.reconcile.restore_outcomes import WAIT_SECONDS, end, objected, waiting, working
+from compose_backup.reconcile.restore_outcomes import end, objected, waiting, working
+from compose_backup.reconcile.restore_place import host_of, repository_of
 from compose_backup.reconcile.restore_start import PlacedRestore, intent_of, start_agent, stop_wanted
 from compose_backup.reconcile.restore_stop import died, reported
 from compose_backup.reconcile.world import Pledge, World
@@ -62,10 +63,11 @@ async def _resolve(world: World, restore: Restore) -> Outcome:
     search = catalog.Search(restore, facts.host, facts.repository, pledge.access, wanted)
     found = await catalog.search(world, world.hosts.at(pledge.address), search)
     if found is None:
-        return waiting(restore.status, reasons.PROGRESSING, "the archive is being looked for", agents.POLL_SECONDS)
+        searching = Objection(reasons.PROGRESSING, "the archive is being looked for")
+        return replace(waiting(restore.status, searching), look_again_in=agents.POLL_SECONDS)
     if isinstance(found, Failure):
         if found.retryable:
-            return waiting(restore.status, found.reason, found.message, WAIT_SECONDS)
+            return waiting(restore.status, Objection(found.reason, found.message))
         return end(world, restore, "Failed", found)
     return _resolved(world, restore, facts, found)
 
@@ -76,7 +78,8 @@ def _resolved(world: World, restore: Restore, facts: planning.RestoreFacts, foun
         return objected(world, restore, verdict)
     update = {"resolved": verdict, "host": verdict.host.name, "source": planning.describe_source(restore)}
     status = restore.status.model_copy(update=update)
-    return waiting(status, reasons.PENDING, f"found: the data is of {verdict.time:%Y-%m-%dT%H:%M:%SZ}", 0)
+    found_it = Objection(reasons.PENDING, f"found: the data is of {verdict.time:%Y-%m-%dT%H:%M:%SZ}")
+    return replace(waiting(status, found_it), look_again_in=0)
 
 
 async def _start(world: World, restore: Restore) -> Outcome:
@@ -107,10 +110,11 @@ async def _gather(world: World, restore: Restore) -> planning.RestoreFacts:
     source, namespace = restore.spec.source, restore.namespace
     run = world.store.run(namespace, source.run_ref.name) if source.run_ref else None
     policy = world.store.policy(namespace, source.policy_ref.name) if source.policy_ref else None
-    repository = _repository(world, restore)
-    host = _host(world, restore)
+    repository = repository_of(world, restore)
+    host = host_of(world, restore)
     ready = host if host and host.ready else None
     docker = world.hosts.at(await address_of(world, ready)) if ready else None
+    inventory = await inventory_of(world, ready, docker, dt.timedelta()) if ready and docker else None
     return planning.RestoreFacts(
         restore=restore,
         source_run=run,
@@ -119,39 +123,11 @@ async def _gather(world: World, restore: Restore) -> planning.RestoreFacts:
         hosts=tuple(world.store.hosts()),
         repository=repository,
         repository_volumes=repository_volumes(world, host) if host else (),
-        inventory=await inventory_of(world, ready, docker, dt.timedelta()) if ready and docker else None,
-        runs=tuple(world.store.active_runs()),
-        restores=tuple(other for other in world.store.active_restores() if other.uid != restore.uid),
+        inventory=inventory,
+        others=line.others(world, restore.uid),
+        usage=line.usage_of(world, host),
         now=world.now(),
     )
-
-
-def _repository(world: World, restore: Restore) -> Repository | None:
-    source, namespace = restore.spec.source, restore.namespace
-    if restore.status.resolved:
-        return world.store.repository(namespace, restore.status.resolved.repository.name)
-    if source.repository_ref:
-        return world.store.repository(namespace, source.repository_ref.name)
-    if source.policy_ref:
-        policy = world.store.policy(namespace, source.policy_ref.name)
-        return world.store.repository(namespace, policy.spec.repository_ref.name) if policy else None
-    run = world.store.run(namespace, source.run_ref.name) if source.run_ref else None
-    return (
-        world.store.repository(namespace, run.status.resolved.repository.name) if run and run.status.resolved else None
-    )
-
-
-def _host(world: World, restore: Restore) -> Host | None:
-    source, namespace = restore.spec.source, restore.namespace
-    if restore.status.resolved:
-        return world.store.host(namespace, restore.status.resolved.host.name)
-    if restore.spec.target.host_ref:
-        return world.store.host(namespace, restore.spec.target.host_ref.name)
-    if source.policy_ref:
-        policy = world.store.policy(namespace, source.policy_ref.name)
-        return world.store.host(namespace, policy.spec.host_ref.name) if policy else None
-    run = world.store.run(namespace, source.run_ref.name) if source.run_ref else None
-    return world.store.host(namespace, run.status.resolved.host.name) if run and run.status.resolved else None
 
 
 async def _pledge(world: World, restore: Restore, host: Host, repository: Repository) -> Pledge:
@@ -169,7 +145,7 @@ async def _follow(world: World, restore: Restore) -> Outcome:
     resolved = restore.status.resolved
     assert resolved
     pledge = world.memory.pledges.get(restore.uid)
-    host, repository = _host(world, restore), pledge.repository if pledge else _repository(world, restore)
+    host, repository = host_of(world, restore), pledge.repository if pledge else repository_of(world, restore)
     if host is None or repository is None or host.uid != resolved.host.uid:
         targets = humanize.listed([volume.target for volume in resolved.volumes])
         what = f"ComposeHost {resolved.host.name}" if repository else f"ArchiveRepository {resolved.repository.name}"

@@ -58,7 +58,7 @@ async def readmit(placed: Placed, inventory: Inventory, objection: Objection | N
     world, run = placed.world, placed.run
     async with world.memory.admission[placed.host.status.engine.id if placed.host.status.engine else ""]:
         facts = replace(facts_of(world, run), host=placed.host, inventory=inventory)
-        if busy := planning.host_busy(facts) or planning.restore_active(facts) or objection:
-            return waiting(run.status, busy)
+        if later := planning.not_its_turn(facts) or objection:
+            return waiting(run.status, later)
         status = run.status.model_copy(update={"retry_at": None, "phase": "Running"})
         return await commit(world, run, working(status, "the next attempt is being started", look_again_in=0))

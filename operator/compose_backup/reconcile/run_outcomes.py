@@ -7,8 +7,8 @@ from compose_backup.api.backup_run import BackupRunStatus, Failure
 from compose_backup.api.resources import Run
 from compose_backup.planning import backup_end
 from compose_backup.planning.checks import Objection
-from compose_backup.planning.conditions import Standing, ended, unfinished
-from compose_backup.reconcile import agents, journals
+from compose_backup.planning.conditions import Standing, ended, still_waiting, unfinished
+from compose_backup.reconcile import agents, journals, line
 from compose_backup.reconcile.outcome import Outcome
 from compose_backup.reconcile.world import World
 
@@ -29,8 +29,8 @@ def working(
 
 def waiting(status: BackupRunStatus, objection: Objection) -> Outcome:
     """Say what the run waits for. Meanwhile others may have its place on the engine."""
-    standing = Standing("working", objection.reason, objection.message)
-    return Outcome(status.model_copy(update={"phase": "Pending"}), unfinished(standing), WAIT_SECONDS)
+    status = status.model_copy(update={"phase": "Pending"})
+    return Outcome(status, still_waiting(objection), line.patience(objection, WAIT_SECONDS))
 
 
 def resuming(status: BackupRunStatus, settlement: journals.Settlement) -> Outcome:

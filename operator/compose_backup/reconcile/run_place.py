@@ -15,7 +15,7 @@ from compose_backup.api.kinds import BACKUP_POLICY
 from compose_backup.api.resources import Host, Repository, Run
 from compose_backup.planning import backup as planning
 from compose_backup.planning import backup_end, humanize, labels
-from compose_backup.reconcile import agents
+from compose_backup.reconcile import agents, line
 from compose_backup.reconcile.access import address_of, repository_access
 from compose_backup.reconcile.compose_host import repository_volumes
 from compose_backup.reconcile.journals import Site
@@ -67,8 +67,8 @@ def facts_of(world: World, run: Run) -> planning.RunFacts:
         repository=world.store.repository(run.namespace, policy.spec.repository_ref.name) if policy else None,
         inventory=None,
         repository_volumes=repository_volumes(world, host) if host else (),
-        runs=tuple(other for other in world.store.active_runs() if other.uid != run.uid),
-        restores=tuple(world.store.active_restores()),
+        others=line.others(world, run.uid),
+        usage=line.usage_of(world, host),
         now=world.now(),
     )
 

@@ -133,6 +133,10 @@ class Store:
         """Iterate over the BackupRuns that are not finished, in a namespace or in all."""
         return self._all(BACKUP_RUN, namespace, among=self._active)
 
+    def active_bodies(self, kind: Kind) -> list[Body]:
+        """Return the runs or restores that are not finished, unparsed: a thousand may wait."""
+        return list(self._active[kind.name].values())
+
     def active_restores(self, namespace: str | None = None) -> Iterator[Restore]:
         """Iterate over the RestoreRequests that are not finished, in a namespace or in all."""
         return self._all(RESTORE_REQUEST, namespace, among=self._active)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from compose_backup.api import reasons
 from compose_backup.api.backup_run import Failure
-from compose_backup.api.conditions import READY, RECONCILING, STALLED
+from compose_backup.api.conditions import QUEUED, READY, RECONCILING, STALLED
 from compose_backup.api.kinds import BY_NAME, Kind
 from compose_backup.api.resources import Resource, parse, status_of
 from compose_backup.errors import ComposeBackupError, Stalled, Unreachable
@@ -101,7 +101,7 @@ def _restated(resource: Resource[Any, Any], standing: Standing) -> tuple[Claim, 
     kept = (
         Claim(condition.type, condition.status, condition.reason, condition.message)
         for condition in resource.status.conditions
-        if condition.type not in (READY, RECONCILING, STALLED)
+        if condition.type not in (READY, RECONCILING, STALLED, QUEUED)
     )
     return (*claims(standing), *kept)
 

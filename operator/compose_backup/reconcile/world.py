@@ -10,10 +10,13 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from compose_backup.api.job import ProbeReport, RepositoryAccess
 from compose_backup.api.resources import Repository
+from compose_backup.planning.competitors import Usage
 from compose_backup.planning.facts import HostAddress, Inventory
+from compose_backup.planning.turns import Party
 from compose_backup.reconcile.ports import Cluster, DockerHosts
 from compose_backup.reconcile.queue import WorkQueue
 from compose_backup.reconcile.store import Store
@@ -28,6 +31,19 @@ class SeenInventory:
 
     inventory: Inventory
     at: dt.datetime
+
+    @cached_property
+    def usage(self) -> Usage:
+        """Who uses which of the volumes."""
+        return Usage(self.inventory)
+
+
+@dataclass(frozen=True)
+class KnownParty:
+    """What a run that has not begun means to others, and the objects, as last seen, that this follows from."""
+
+    party: Party
+    sources: tuple[object, ...]
 
 
 @dataclass(frozen=True)
@@ -120,6 +136,8 @@ class Memory:
     """By UID of the run or restore: since when services are tried that its dead agent has left stopped."""
     tried: dict[str, str] = field(default_factory=dict)
     """Container id → Docker's `StartedAt` after a start of ours: if it ends and is still the same, it is still owed."""
+    parties: dict[str, KnownParty] = field(default_factory=dict)
+    """By UID of a run that has not begun: among thousands, few change from one decision to the next."""
     admission: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     """By engine id: one run or restore at a time is checked against the others and let in."""
 

@@ -16,7 +16,8 @@ from compose_backup.api.resources import Host, Run
 from compose_backup.planning import backup, window
 from compose_backup.planning.backup import RunFacts, admit, may_look
 from compose_backup.planning.checks import Objection
-from compose_backup.planning.facts import Inventory, Volume
+from compose_backup.planning.competitors import NOTHING_SEEN, Usage
+from compose_backup.planning.facts import PROJECT_LABEL, SERVICE_LABEL, Container, Inventory, Mount, Volume
 from fakes import objects
 from fakes.objects import REPOSITORY_ID, resolved_restore, resolved_run, spec, status
 
@@ -32,13 +33,26 @@ BASELINE = RunFacts(
     repository=objects.repository(),
     inventory=Inventory((Volume("shop_data"), Volume("shop_db"))),
     repository_volumes=(),
-    runs=(),
-    restores=(),
+    others=(),
+    usage=NOTHING_SEEN,
     now=SLOT + MINUTE,
 )
 UNREADY = {"conditions": objects.ready("False", "Unreachable", "no answer")}
 ACTIVE = status(objects.run("weekly-1", policyRef={"name": "weekly"}), phase="Running", resolved=resolved_run("other"))
 RESTORING = status(objects.restore(), phase="Running", resolved=resolved_restore("shop_db"))
+WAITS = status(ACTIVE, phase="Pending")
+READING = status(ACTIVE, resolved=resolved_run("shop_db"))
+HELD_UP = objects.ready("Unknown", reasons.VOLUME_IN_USE, "stop them")
+DATABASE = Container(
+    "db",
+    "shop-db-1",
+    "i",
+    "running",
+    labels={PROJECT_LABEL: "shop", SERVICE_LABEL: "db"},
+    mounts=(Mount("shop_data", "/", True),),
+)
+STOPPING = replace(*objects.parties(ACTIVE), services=frozenset({"shop/db"}))
+SHOP = Usage(Inventory((Volume("shop_data"),), (DATABASE,)))
 ROOMY = spec(HOST, max_concurrent_runs=3)
 TWIN = replace(objects.host("srv1-too", maxConcurrentRuns=1), namespace="test")
 
@@ -82,19 +96,19 @@ OBJECTIONS = [
     ),
     pytest.param(policy(deadlineSeconds=60), reasons.DEADLINE_EXCEEDED, "fail", id="it has waited for too long"),
     pytest.param(
-        replace(BASELINE, runs=(status(objects.run("nightly-x"), resolved=resolved_run("a")),)),
+        replace(BASELINE, others=objects.parties(status(objects.run("nightly-x"), resolved=resolved_run("a")))),
         reasons.PENDING,
         "wait",
         id="another run of the policy is at work",
     ),
     pytest.param(
-        replace(BASELINE, runs=(replace(objects.run("nightly-x"), created=SLOT - MINUTE),)),
+        replace(BASELINE, others=objects.parties(replace(objects.run("nightly-x"), created=SLOT - MINUTE))),
         reasons.PENDING,
         "wait",
         id="an older run of the policy waits",
     ),
     pytest.param(
-        replace(BASELINE, runs=(replace(objects.run("nightly-202610130100"), created=SLOT),)),
+        replace(BASELINE, others=objects.parties(replace(objects.run("nightly-202610130100"), created=SLOT))),
         reasons.PENDING,
         "wait",
         id="of two runs of one second the first by name goes first",
@@ -117,15 +131,17 @@ OBJECTIONS = [
         "wait",
         id="the repository cannot be opened",
     ),
-    pytest.param(replace(BASELINE, runs=(ACTIVE,)), reasons.HOST_BUSY, "wait", id="the engine has its one run"),
     pytest.param(
-        replace(BASELINE, restores=(status(RESTORING, resolved=resolved_restore("x")),)),
+        replace(BASELINE, others=objects.parties(ACTIVE)), reasons.HOST_BUSY, "wait", id="the engine has its one run"
+    ),
+    pytest.param(
+        replace(BASELINE, others=objects.parties(status(RESTORING, resolved=resolved_restore("x")))),
         reasons.HOST_BUSY,
         "wait",
         id="a restore counts as well",
     ),
     pytest.param(
-        replace(alone_on(ROOMY, TWIN), runs=(ACTIVE,)),
+        replace(alone_on(ROOMY, TWIN), others=objects.parties(ACTIVE)),
         reasons.HOST_BUSY,
         "wait",
         id="of two hosts on one engine the smaller number wins",
@@ -144,19 +160,36 @@ OBJECTIONS = [
         id="more volumes than a status holds",
     ),
     pytest.param(
-        replace(alone_on(ROOMY), restores=(RESTORING,)),
+        replace(alone_on(ROOMY), others=objects.parties(RESTORING)),
         reasons.RESTORE_ACTIVE,
         "wait",
         id="a restore writes to a volume",
     ),
     pytest.param(
-        replace(alone_on(ROOMY), restores=(status(RESTORING, phase="Resuming"),)),
+        replace(alone_on(ROOMY), others=objects.parties(status(RESTORING, phase="Resuming"))),
         reasons.RESTORE_ACTIVE,
         "wait",
         id="a restore starts its services again",
     ),
     pytest.param(
-        replace(BASELINE, runs=(status(ACTIVE, phase="Resuming"),)),
+        replace(alone_on(ROOMY), others=objects.parties(status(RESTORING, phase="Pending"))),
+        reasons.RESTORE_ACTIVE,
+        "wait",
+        id="a restore waits for its turn",
+    ),
+    pytest.param(
+        replace(alone_on(ROOMY), others=objects.parties(READING)), reasons.VOLUMES_BUSY, "wait", id="a backup reads"
+    ),
+    pytest.param(
+        replace(
+            alone_on(ROOMY), others=(replace(*objects.parties(ACTIVE), services=frozenset({"shop/db"})),), usage=SHOP
+        ),
+        reasons.SERVICES_BUSY,
+        "wait",
+        id="its service is down for another policy",
+    ),
+    pytest.param(
+        replace(BASELINE, others=objects.parties(status(ACTIVE, phase="Resuming"))),
         reasons.HOST_BUSY,
         "wait",
         id="the engine's one run starts its services again",
@@ -193,7 +226,6 @@ def test_questions_are_asked_in_this_order() -> None:
         reasons.HOST_BUSY,
         reasons.REPOSITORY_NOT_FOUND,
         reasons.HOST_NOT_FOUND,
-        reasons.PENDING,
         reasons.DEADLINE_EXCEEDED,
         reasons.POLICY_NOT_FOUND,
     ]
@@ -202,7 +234,6 @@ def test_questions_are_asked_in_this_order() -> None:
 SIMPLEST = {
     "no policy",
     "it has waited for too long",
-    "an older run of the policy waits",
     "no host",
     "no repository",
     "a restore counts as well",
@@ -224,25 +255,33 @@ SIMPLEST = {
             id="a request has no starting deadline",
         ),
         pytest.param(
-            replace(BASELINE, runs=(replace(objects.run("nightly-y"), created=SLOT + MINUTE),)),
+            replace(BASELINE, others=objects.parties(replace(objects.run("nightly-y"), created=SLOT + MINUTE))),
             id="a younger run waits",
         ),
         pytest.param(
-            replace(BASELINE, runs=(replace(objects.run("nightly-a"), namespace="test", created=SLOT - MINUTE),)),
+            replace(
+                alone_on(ROOMY),
+                others=objects.parties(replace(objects.run("nightly-a"), namespace="test", created=SLOT - MINUTE)),
+            ),
             id="another namespace has a policy of this name",
         ),
-        pytest.param(replace(alone_on(ROOMY), runs=(ACTIVE,)), id="the engine has room"),
+        pytest.param(replace(alone_on(ROOMY), others=objects.parties(ACTIVE)), id="the engine has room"),
         pytest.param(
-            replace(BASELINE, runs=(status(ACTIVE, resolved=resolved_run("other", engine_id="engine-2")),)),
+            replace(
+                BASELINE, others=objects.parties(status(ACTIVE, resolved=resolved_run("other", engine_id="engine-2")))
+            ),
             id="work on another engine",
         ),
-        pytest.param(replace(BASELINE, runs=(status(ACTIVE, phase="Pending"),)), id="waiting is no work"),
         pytest.param(
-            replace(alone_on(ROOMY), restores=(status(RESTORING, resolved=resolved_restore("else")),)),
+            replace(BASELINE, others=objects.parties(replace(WAITS, created=SLOT + MINUTE))), id="waiting is no work"
+        ),
+        pytest.param(
+            replace(alone_on(ROOMY), others=objects.parties(status(RESTORING, resolved=resolved_restore("else")))),
             id="a restore writes to another volume",
         ),
         pytest.param(
-            replace(BASELINE, restores=(status(RESTORING, phase="Pending"),)), id="a restore that waits stops nobody"
+            replace(BASELINE, others=objects.parties(status(RESTORING, phase="Pending", conditions=HELD_UP))),
+            id="a restore that waits for a person stops nobody",
         ),
         pytest.param(replace(BASELINE, earlier=(down_for(600.0),)), id="services would be down just long enough"),
         pytest.param(

@@ -11,7 +11,7 @@ import pytest
 from compose_backup.api import reasons
 from compose_backup.api.archive_repository import Storage
 from compose_backup.api.backup_run import Failure
-from compose_backup.planning import backup_end, checks, places, restore_source
+from compose_backup.planning import backup_end, checks, restore_source
 from compose_backup.planning.agent_container import parent_mounts
 from compose_backup.planning.repository import standing_of
 from fakes import objects
@@ -88,12 +88,6 @@ def test_a_run_ends_when_its_host_is_another(host: Any, words: str | None) -> No
 def test_what_was_deleted_under_a_run_is_named() -> None:
     assert "ComposeHost srv1 was deleted" in backup_end.deleted(RESOLVED, None).message
     assert "ArchiveRepository main was deleted" in backup_end.deleted(RESOLVED, HOST).message
-
-
-def test_a_run_between_two_attempts_leaves_the_engine_to_others() -> None:
-    running = objects.status(objects.run(), phase="Running", resolved=RESOLVED)
-    assert places.engine_busy(HOST, (HOST,), (running,), ()) is not None
-    assert places.engine_busy(HOST, (HOST,), (objects.status(running, retry_at=NOW),), ()) is None
 
 
 def test_the_place_of_a_repository_is_told_with_every_failure() -> None:

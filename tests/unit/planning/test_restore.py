@@ -14,6 +14,7 @@ from compose_backup.api.job import CatalogReport, FoundSnapshot
 from compose_backup.api.record import RecordedVolume, RootDirectory, RunRecord, VolumeManifest
 from compose_backup.planning import restore
 from compose_backup.planning.checks import Objection
+from compose_backup.planning.competitors import NOTHING_SEEN
 from compose_backup.planning.facts import Inventory, Volume
 from compose_backup.planning.labels import REPOSITORY_ID, REPOSITORY_LOCATION
 from compose_backup.planning.restore import RestoreFacts
@@ -34,8 +35,8 @@ BASELINE = RestoreFacts(
     repository=objects.repository(),
     repository_volumes=("archives",),
     inventory=Inventory((DATA, Volume("shop_db"))),
-    runs=(),
-    restores=(),
+    others=(),
+    usage=NOTHING_SEEN,
     now=SLOT + MINUTE,
 )
 UNREADY = {"conditions": objects.ready("False", "Unreachable", "no answer")}

@@ -11,6 +11,7 @@ from compose_backup.api import reasons
 from compose_backup.api.compose_host import Permit
 from compose_backup.api.resources import Restore
 from compose_backup.planning import restore
+from compose_backup.planning.competitors import NOTHING_SEEN
 from compose_backup.planning.facts import Container, Inventory, Mount, Volume
 from compose_backup.planning.restore import RestoreFacts
 from fakes import objects
@@ -29,8 +30,8 @@ BASELINE = RestoreFacts(
     repository=objects.repository(),
     repository_volumes=("archives",),
     inventory=Inventory((Volume("shop_data"), Volume("shop_db"))),
-    runs=(),
-    restores=(),
+    others=(),
+    usage=NOTHING_SEEN,
     now=SLOT + MINUTE,
 )
 PINNED = status(REQUEST, resolved=resolved_restore("shop_data"), phase="Pending")
@@ -48,7 +49,7 @@ def used_by(name: str, *mounts: Mount, state: str = "running") -> RestoreFacts:
 
 
 def beside(other: Restore) -> RestoreFacts:
-    return replace(WAITING, host=ROOMY, hosts=(ROOMY,), restores=(other,))
+    return replace(WAITING, host=ROOMY, hosts=(ROOMY,), others=objects.parties(other))
 
 
 READING = status(objects.run(), phase="Running", resolved=resolved_run("shop_data"))
@@ -82,8 +83,8 @@ SEARCHING = {"conditions": objects.ready("Unknown", reasons.PROGRESSING, "being 
         pytest.param(beside(OLDER), reasons.RESTORE_ACTIVE, "earlier", id="an older one that was not looked at yet"),
         pytest.param(beside(status(OLDER, **SEARCHING)), reasons.RESTORE_ACTIVE, "earlier", id="an older one searches"),
         pytest.param(
-            replace(WAITING, host=ROOMY, hosts=(ROOMY,), runs=(READING,)),
-            reasons.PENDING,
+            replace(WAITING, host=ROOMY, hosts=(ROOMY,), others=objects.parties(READING)),
+            reasons.VOLUMES_BUSY,
             "nightly",
             id="a backup reads",
         ),
@@ -103,8 +104,8 @@ SEARCHING = {"conditions": objects.ready("Unknown", reasons.PROGRESSING, "being 
             id="a paused container goes on some day",
         ),
         pytest.param(
-            replace(WAITING, host=ROOMY, hosts=(ROOMY,), runs=(status(READING, phase="Resuming"),)),
-            reasons.PENDING,
+            replace(WAITING, host=ROOMY, hosts=(ROOMY,), others=objects.parties(status(READING, phase="Resuming"))),
+            reasons.VOLUMES_BUSY,
             "nightly",
             id="a backup starts its services again",
         ),
@@ -115,7 +116,7 @@ SEARCHING = {"conditions": objects.ready("Unknown", reasons.PROGRESSING, "being 
             id="a target of no project where others are ruled out",
         ),
         pytest.param(
-            replace(WAITING, runs=(status(READING, resolved=resolved_run("other")),)),
+            replace(WAITING, others=objects.parties(status(READING, resolved=resolved_run("other")))),
             reasons.HOST_BUSY,
             "nightly",
             id="busy",

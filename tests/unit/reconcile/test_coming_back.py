@@ -333,14 +333,14 @@ class TestServiceThatDoesNotStart:
         told(story, retry={"limit": 0})
 
 
-def test_of_two_policies_that_share_a_service_one_waits_for_the_other() -> None:
+def test_of_two_policies_that_share_volumes_one_waits_for_the_other() -> None:
     async def story(scene: Scene, world: World) -> None:
         scene.apply(COMPOSE_HOST, "srv1", objects.host_spec(maxConcurrentRuns=2))
         scene.apply(BACKUP_POLICY, "weekly", objects.policy_spec())
         waited: list[str] = []
 
         def over() -> bool:
-            waited.extend(run.name for run in scene.runs() if "StoppedByAnother" in run.condition("Ready"))
+            waited.extend(run.name for run in scene.runs() if "VolumesBusy" in run.condition("Ready"))
             return len(scene.runs()) == 2 and ended(scene)()
 
         await scene.until(world, over)
