@@ -16,12 +16,13 @@ import idle_operator
 import many_policies
 import restored_tree
 import run_latency
+import turns
 from realparts.steps import StepFailed, say
 from stage import STATE
 
 SCRIPTS = {
     script.__name__: script.measure
-    for script in (run_latency, archive_speed, restored_tree, idle_operator, many_policies)
+    for script in (run_latency, archive_speed, restored_tree, idle_operator, many_policies, turns)
 }
 
 
