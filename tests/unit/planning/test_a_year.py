@@ -93,6 +93,12 @@ class Slots:
             self.pending |= {slot for slot in self.times.slots(self.seen_until, now) if slot not in self.fate}
             self.seen_until = now
 
+    def change(self, times: Times, now: dt.datetime) -> None:
+        """Go by other times from now on; what a clock that was ahead has shown of the old ones never comes."""
+        self.come(now)
+        self.times, self.seen_until = times, now
+        self.pending = {slot for slot in self.pending if slot <= now}
+
     def settle(self, policy: Policy, created: NewRun | None, now: dt.datetime) -> None:
         """Find out what became of those that have come, after a look at the policy. Some lie ahead once more."""
         told = policy.status
@@ -183,8 +189,8 @@ class Year:
 
     def on_edit(self, _: str) -> None:
         name = self.chance.choice(sorted(self.policies))
-        self.slots[name].come(self.clock)
-        times = self.slots[name].times = self.chance.choice(CHOICES)
+        times = self.chance.choice(CHOICES)
+        self.slots[name].change(times, self.clock)
         self.policies[name] = spec(self.policies[name], schedule=times.cron)
         self.changed(name)
         self.plan(self.in_days(24), "edit")

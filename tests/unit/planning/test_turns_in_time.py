@@ -189,8 +189,11 @@ class Play:
 
 def assert_apart(parties: Collection[Party]) -> None:
     """Fail when two have something in common that only one may have."""
-    taken = [thing for party in parties for thing in party.things]
-    assert len(taken) == len(set(taken)), parties
+    policies = [party.policy for party in parties if party.policy]
+    volumes = [name for party in parties for name in party.volumes or ()]
+    services = [name for party in parties for name in party.services]
+    for taken in (policies, volumes, services):
+        assert len(taken) == len(set(taken)), parties
 
 
 def played(wishes: list[Wish], rooms: dict[str, Room], seed: int) -> Iterator[Play]:
