@@ -18,9 +18,9 @@ from compose_backup.gateways.engine_pool import EnginePool
 from compose_backup.planning.facts import HostAddress
 from contracts import engines
 from contracts.cluster_setting import Kubectl, Setting
-from contracts.restic_bench import Bench, restic_program
+from contracts.restic_bench import PASSWORD, Bench, restic_program
 from fakes.cluster import FakeCluster
-from realparts import installed
+from realparts import installed, repositories
 from realparts.cluster import Cluster as RealCluster
 from realparts.engine import Engine
 
@@ -87,10 +87,11 @@ def program() -> str:
 
 @pytest.fixture(scope="session")
 def template(program: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new repository, made once by the agent; tests copy it."""
+    """A new repository, made once by the agent; tests copy it, with a key that costs no time."""
     bench = Bench(tmp_path_factory.mktemp("template"), program)
     report = bench.probe(create=True)
     assert report.probe is not None and report.probe.created
+    repositories.quicken(bench.repository, PASSWORD)
     return bench.repository
 
 

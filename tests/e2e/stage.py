@@ -16,6 +16,7 @@ from typing import Any
 
 from e2e.agents import LABELS, Agent
 from e2e.scene import Document, Scene, local_host
+from realparts import repositories
 
 API = "backup.dockerwarts.io/v1alpha1"
 # Whatever a test does, this must be seen nowhere: secrets_kept/ looks for it.
@@ -89,7 +90,8 @@ class Stage:
         return secret("repository", password=PASSWORD), self.host, repository(self.repository)
 
     def declare(self, *policies: Document) -> None:
-        """Apply host, repository and policies, and wait until all are ready."""
+        """Apply host, repository and policies, and wait until all are ready. The repository exists already."""
+        repositories.make(self.repository, PASSWORD)
         self.scene.apply(*self.place, *policies)
         self.scene.wait_ready("composehost", "srv1")
         self.scene.wait_ready("archiverepository", "main", seconds=90)

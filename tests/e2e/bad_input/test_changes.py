@@ -20,6 +20,7 @@ def gallery(ward: Ward) -> Ward:
     """Hosts, repositories and policies, one of each for every case."""
     for name in (*HELD, *UNHELD):
         ward.volume(name)
+    ward.made_before(*HELD, *UNHELD)
     ward.scene.apply(
         *(secret(name) for name in (*HELD, *UNHELD)),
         *(ward.host(name) for name in HELD),

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from e2e.scene import Document, Scene, condition, local_host, markers
+from realparts import repositories
 from realparts.steps import run
 
 API_VERSION = "backup.dockerwarts.io/v1alpha1"
@@ -36,10 +37,16 @@ class Ward:
 
     def settle_in(self) -> None:
         """Apply what is healthy, and wait until it is."""
+        self.made_before("main")
         self.volume("healthy", "all is well")
         self.scene.apply(secret("password"), self.host("here"), self.repository("main"), self.policy("healthy"))
         self.scene.wait_ready("backuppolicy", "healthy")
         self.scene.wait_ready("archiverepository", "main")
+
+    def made_before(self, *names: str) -> None:
+        """Have these repositories exist before anybody declares them."""
+        for name in names:
+            repositories.make(self.directory / name, PASSWORD)
 
     def volume(self, key: str, content: str = "some data") -> str:
         """Make a volume with one file, `file.txt`, or an empty one, and return its full name."""
