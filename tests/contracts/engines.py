@@ -75,7 +75,7 @@ def _fails(agent: FakeAgent) -> None:
 LARGE_REPORT = report(volumes=1000)
 FAILURE = Report(failure=Failure(reason="ArchiveFailed", message="no", retryable=False))
 WORKS = Part(
-    f"{_prints(event(1))}echo not an event\necho a diagnosis >&2\ntrap 'exit 143' TERM\nwhile :; do sleep 0.1; done\n",
+    f"{_prints(event(1))}echo not an event\necho a diagnosis >&2\ntrap 'exit 143' TERM\nsleep 3600 &\nwait\n",
     _works,
 )
 REPORTS = Part(f"{_prints(event(1), event(2, report=LARGE_REPORT), event(3))}exit 3\n", _reports)
