@@ -11,8 +11,8 @@ from pathlib import Path
 
 from compose_backup.agent.stage.entries import OPEN_DIRECTORY, OPEN_FILE, open_unless_other
 from compose_backup.agent.stage.filling import Check, Cloning
-from compose_backup.agent.stage.looks import MAX_ENTRIES
-from compose_backup.agent.stage.passes import MAX_DEPTH, too_deep, too_many
+from compose_backup.agent.stage.passes import MAX_DEPTH, too_deep
+from compose_backup.agent.stage.unusable import StageUnusable
 
 _PROBE = ".probe"
 _BYTES_PER_BLOCK = 512  # the unit of st_blocks, whatever the file system's blocks are (stat(3type))
@@ -43,14 +43,17 @@ class NoClones:
     reason: str
 
 
-def measured(volume: Path, check: Check) -> Contents:
-    """Return how much a volume holds; a file with several names counts once. Raise StageUnusable beyond the limits."""
+def measured(volume: Path, limit: int, check: Check) -> Contents:
+    """Return how much a volume holds; a file with several names takes its bytes once. Raise OSError.
+
+    Raise StageUnusable as soon as there are more entries than the limit, or deeper ones than a pass can open.
+    """
     entries = blocks = 0
     linked: set[tuple[int, int]] = set()
     for _, _, found in _walk(volume, check):
         entries += 1
-        if entries > MAX_ENTRIES:
-            raise too_many()
+        if entries > limit:
+            raise StageUnusable(f"the volume holds more than {limit:,} entries")
         key = (found.st_dev, found.st_ino)
         if found.st_nlink == 1 or stat.S_ISDIR(found.st_mode) or key not in linked:
             blocks += found.st_blocks

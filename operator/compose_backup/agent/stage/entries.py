@@ -54,10 +54,10 @@ class Maker:
         if source is None:
             return None
         try:
+            if not stat.S_ISREG(os.fstat(source).st_mode):
+                return None
             self._filling.settle(source)
             found = os.fstat(source)
-            if not stat.S_ISREG(found.st_mode):
-                return None
             self._fill(pair, name, source, found)
         finally:
             os.close(source)
@@ -67,7 +67,8 @@ class Maker:
         extended = attributes.read(source)
         target = os.open(name, _CREATE_FILE, 0o600, dir_fd=pair.stage)
         try:
-            self._filling.fill(source, target)
+            if found.st_size:  # so that a volume without content can be staged where nothing can be cloned
+                self._filling.fill(source, target)
             attributes.dress(pair.stage, name, target, found, extended)
         finally:
             os.close(target)

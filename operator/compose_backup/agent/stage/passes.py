@@ -94,8 +94,6 @@ class Passes:
         except OSError as error:
             raise unusable(place.path, error) from error
         self.entries += len(place.known.entries) + len(place.known.directories)
-        if self.entries > looks.MAX_ENTRIES:
-            raise too_many()
 
     def _entries(self, place: _Place, file_system: int) -> tuple[bool, list[str]]:
         """Bring up to date what is no directory. Return whether anything was touched, and the names of directories."""
@@ -191,11 +189,6 @@ class Passes:
             if number % _ENTRIES_BETWEEN_CHECKS == 0:
                 self._check()
             yield item
-
-
-def too_many() -> StageUnusable:
-    """Return the refusal of a volume whose looks would not fit into memory."""
-    return StageUnusable(f"the volume holds more than {looks.MAX_ENTRIES:,} entries")
 
 
 def too_deep() -> StageUnusable:

@@ -20,6 +20,7 @@ from pathlib import Path
 from compose_backup.agent.stage import table
 from compose_backup.agent.stage.contents import measured
 from compose_backup.agent.stage.filling import Check, Means, filling
+from compose_backup.agent.stage.looks import MAX_ENTRIES
 from compose_backup.agent.stage.passes import Passes
 from compose_backup.agent.stage.space import SpaceGuard
 from compose_backup.agent.stage.unusable import unusable
@@ -57,7 +58,7 @@ class Stage:
     def first_pass(self) -> None:
         """Stage the volume while its services run. What changes meanwhile is left to the second pass."""
         with _unusable():
-            contents = measured(self._volume, self._may_go_on)
+            contents = measured(self._volume, MAX_ENTRIES, self._may_go_on)
             if self._means is Means.COPY:
                 self._guard.require(contents.bytes)
             self.tree.parent.mkdir(exist_ok=True)
