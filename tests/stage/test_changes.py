@@ -116,6 +116,26 @@ def test_a_second_name_that_is_met_after_a_change(room: Room) -> None:
     assert room.differences() == []
 
 
+def test_a_second_name_that_is_met_first_the_next_time(room: Room) -> None:
+    """The same, and then the directory of the first name is moved, which changes nothing that is seen of the file."""
+    for name in ("a", "b"):
+        (room.volume / name).mkdir()
+    first, second = os.listdir(room.volume)  # as the pass will meet them
+    path = write(room.volume / first / "file", "old")
+    os.link(path, room.volume / second / "file")
+    passes = room.passes(Interfering(room.filling(), after_filling=once(lambda: write(path, "new"))))
+    passes.run(is_final=False)
+    for number in range(100):
+        moved = f"{'moved' * 10}-{number}"
+        (room.volume / first).rename(room.volume / moved)
+        first = moved
+        if os.listdir(room.volume) == [second, first]:
+            break
+    assert os.listdir(room.volume) == [second, first]
+    passes.run(is_final=True)
+    assert room.differences() == []
+
+
 def test_a_name_that_is_added_behind_the_walk(room: Room) -> None:
     """The first name was staged alone; afterwards it must be one file with the second."""
     write(room.volume / "a/first", "content")
