@@ -149,3 +149,8 @@ def test_what_a_copy_needs(room: Room) -> None:
         file.truncate(1 << 30)
     os.sync()
     assert 1 << 20 <= measured(room.seen, 10, nothing).bytes < 1.2 * (1 << 20)
+
+
+def test_a_volume_that_cannot_be_read_has_no_stage(xfs_room: Room) -> None:
+    with pytest.raises(StageUnusable, match="ENOENT"):
+        why_no_clones(xfs_room.seen / "gone", xfs_room.root, nothing)

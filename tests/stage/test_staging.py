@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from compose_backup.agent.stage.looks import GRANULARITY_NS
-from compose_backup.agent.stage.space import SpaceGuard, free_bytes
+from compose_backup.agent.stage.space import SpaceGuard, free_bytes, require_files
 from compose_backup.agent.stage.staging import Stage
 from compose_backup.agent.stage.unusable import StageUnusable
 from realparts.steps import wait_until
@@ -145,6 +146,21 @@ def test_a_copy_that_does_not_fit_is_not_begun(ext4_room: Room, guard: SpaceGuar
     with pytest.raises(StageUnusable, match="a copy needs"):
         stage.first_pass()
     assert not stage.tree.exists()
+
+
+def test_files_that_do_not_fit_are_not_begun(coarse_room: Room, guard: SpaceGuard) -> None:
+    """ext4 has a fixed number of inodes, and the application needs some, too."""
+    for number in range(os.statvfs(coarse_room.volume).f_favail * 6 // 10):
+        (coarse_room.volume / str(number)).touch()
+    stage = coarse_room.stage(guard)
+    with pytest.raises(StageUnusable, match=r"a stage needs .* files, and the file system beside the volume takes"):
+        stage.first_pass()
+    assert not stage.tree.exists()
+    shutil.rmtree(coarse_room.volume)
+
+
+def test_btrfs_takes_any_number_of_files(btrfs_room: Room) -> None:
+    require_files(btrfs_room.root, 1 << 40)
 
 
 def test_a_clone_that_pins_much_is_let_go(xfs_room: Room) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from compose_backup.agent.stage.entries import OPEN_DIRECTORY, OPEN_FILE, open_unless_other
 from compose_backup.agent.stage.filling import Check, Cloning
 from compose_backup.agent.stage.passes import MAX_DEPTH, too_deep
-from compose_backup.agent.stage.unusable import StageUnusable
+from compose_backup.agent.stage.unusable import StageUnusable, unusable_if_it_fails
 
 _PROBE = ".probe"
 _BYTES_PER_BLOCK = 512  # the unit of st_blocks, whatever the file system's blocks are (stat(3type))
@@ -66,8 +66,14 @@ def why_no_clones(volume: Path, root: Path, check: Check) -> NoClones | None:
     """Return why files of the volume cannot be cloned into the directory `root`, None when they can.
 
     Found by cloning the first file of the volume that is not empty, never by names: a file system does it or not, as it
-    was made, and between two mounts only since Linux 5.18. Without such a file there is nothing to clone.
+    was made, and between two mounts only since Linux 5.18. Without such a file there is nothing to clone. Raise
+    StageUnusable when the volume cannot be read.
     """
+    with unusable_if_it_fails():
+        return _why_no_clones(volume, root, check)
+
+
+def _why_no_clones(volume: Path, root: Path, check: Check) -> NoClones | None:
     for directory, name, found in _walk(volume, check):
         if not stat.S_ISREG(found.st_mode) or found.st_size == 0:
             continue

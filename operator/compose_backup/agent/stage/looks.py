@@ -16,7 +16,7 @@ GRANULARITY_NS = 2_000_000_000
 """How coarse a time of change may be: two seconds is the coarsest that file systems are known for (inode(7), FAT)."""
 
 MAX_ENTRIES = 1_000_000
-"""As many looks are held in memory, about 210 bytes each with name and place in its directory."""
+"""As many looks are held in memory, about 190 bytes each with name and place in its directory."""
 
 _WRITTEN = struct.Struct("<IIIQQQQQ?")
 _READ = struct.Struct("<IIIqqqQQ?")

@@ -35,6 +35,18 @@ def total_bytes(directory: Path) -> int:
     return found.f_blocks * found.f_frsize
 
 
+def require_files(directory: Path, needed: int) -> None:
+    """Raise StageUnusable when so many files would leave less than 10 % of those that the file system can hold.
+
+    A full table of inodes is "no space" to the application as well. btrfs has none, and says 0 (statvfs(3)).
+    """
+    found = os.statvfs(directory)
+    if found.f_files and found.f_favail - needed < found.f_files * _RESERVED_PERCENT // 100:
+        raise StageUnusable(
+            f"a stage needs {needed:,} files, and the file system beside the volume takes {found.f_favail:,} more"
+        )
+
+
 class SpaceGuard:
     """Looks at the free space every half second, from when it is made until it is closed. Threads may share it.
 

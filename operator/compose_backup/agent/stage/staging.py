@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from compose_backup.agent.stage import table
@@ -22,8 +22,8 @@ from compose_backup.agent.stage.contents import measured
 from compose_backup.agent.stage.filling import Check, Means, filling
 from compose_backup.agent.stage.looks import MAX_ENTRIES
 from compose_backup.agent.stage.passes import Passes
-from compose_backup.agent.stage.space import SpaceGuard
-from compose_backup.agent.stage.unusable import unusable
+from compose_backup.agent.stage.space import SpaceGuard, require_files
+from compose_backup.agent.stage.unusable import unusable_if_it_fails
 
 _TREES, _TABLES = "volumes", "manifest"
 
@@ -41,7 +41,8 @@ class Stage:
         """What is archived in place of the volume, with the same last part of its path."""
         self.table = root / _TABLES / f"{name}.looks"
         """What the next run needs, to be archived with it."""
-        self._volume, self._means, self._guard, self._check = volume, means, guard, check
+        self._volume, self._root, self._means = volume, root, means
+        self._guard, self._check = guard, check
         self._filling = filling(means, self._may_go_on)
         self._passes = Passes(volume, self.tree, self._filling, self._may_go_on)
 
@@ -57,8 +58,9 @@ class Stage:
 
     def first_pass(self) -> None:
         """Stage the volume while its services run. What changes meanwhile is left to the second pass."""
-        with _unusable():
+        with unusable_if_it_fails():
             contents = measured(self._volume, MAX_ENTRIES, self._may_go_on)
+            require_files(self._root, contents.entries)
             if self._means is Means.COPY:
                 self._guard.require(contents.bytes)
             self.tree.parent.mkdir(exist_ok=True)
@@ -71,7 +73,7 @@ class Stage:
 
     def write_table(self) -> None:
         """Write what the next run needs, after the second pass."""
-        with _unusable(), self.table.open("w", encoding="ascii") as file:
+        with unusable_if_it_fails(), self.table.open("w", encoding="ascii") as file:
             file.writelines(f"{line}\n" for line in table.lines(self._passes.looks))
 
     def distrusted(self, lines: Iterable[str] | None) -> tuple[bytes, ...] | None:
@@ -83,7 +85,7 @@ class Stage:
 
     def drop(self) -> None:
         """Delete everything, whatever state it is in. Nothing happens when there is nothing."""
-        with _unusable():
+        with unusable_if_it_fails():
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(self.tree)
             self.table.unlink(missing_ok=True)
@@ -94,11 +96,3 @@ class Stage:
     def _may_go_on(self) -> None:
         self._guard.check()
         self._check()
-
-
-@contextlib.contextmanager
-def _unusable() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise unusable("", error) from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class StageUnusable(Exception):
@@ -18,6 +20,15 @@ def unusable(path: str, error: OSError) -> StageUnusable:
     """Return the error that says which path of the volume could not be brought into the stage, and why."""
     name = errno.errorcode.get(error.errno or 0, "no number")
     return StageUnusable(f"{shown(path)} could not be staged: {error.strerror or error} ({name})")
+
+
+@contextmanager
+def unusable_if_it_fails(path: str = "") -> Iterator[None]:
+    """Turn every OSError into the one that names the path."""
+    try:
+        yield
+    except OSError as error:
+        raise unusable(path, error) from error
 
 
 def shown(path: str) -> str:
