@@ -53,3 +53,24 @@ def test_a_repository_is_made_once_and_serves_both(own_stage: Stage, who: str, r
         one.succeeded(run)
     assert all(len(own_stage.snapshots("record", run)) == 1 for run in runs)
     assert own_stage.plain_restic("check", "--no-lock", "--quiet") == ""
+
+
+def test_of_two_clusters_that_want_one_service_one_waits_and_names_the_other(
+    own_stage: Stage, other_stage: Stage
+) -> None:
+    volume = own_stage.volume("data", megabytes=8)
+    own_stage.run_container("database", "--volume", f"{volume}:/data")
+    own_stage.declare(policy([volume]))
+    other_stage.declare(policy([volume], name="theirs"))
+    first = own_stage.scene.request_run("nightly", "first")
+    agent = own_stage.started("run", first, cpus=0.1)
+    agent.allow(0.02)  # for as long as it takes
+
+    name = other_stage.scene.request_run("theirs", "meanwhile")["metadata"]["name"]
+    waiting = {"status": "Unknown", "reason": "StoppedByAnother"}
+    second = other_stage.scene.wait_condition("backuprun", name, "Ready", **waiting, seconds=90)
+    said = f"BackupRun {own_stage.scene.namespace}/{first['metadata']['name']} has stopped"
+    assert condition(second, "Ready")["message"].startswith(said)
+    agent.allow(WHOLE)
+    before, after = own_stage.succeeded(first)["status"]["quiesce"], other_stage.succeeded(second)["status"]["quiesce"]
+    assert before["endTime"] <= after["startTime"]

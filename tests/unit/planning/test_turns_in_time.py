@@ -206,7 +206,7 @@ def played(wishes: list[Wish], rooms: dict[str, Room], seed: int) -> Iterator[Pl
         yield play
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(days, hosts, st.integers(0, 2**32))
 def test_everybody_begins_in_time_and_apart_from_others(wishes: list[Wish], declared: list[Host], seed: int) -> None:
     rooms = {host.status.engine.id: room_of(host, declared) for host in declared if host.status.engine}
