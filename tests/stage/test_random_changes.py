@@ -5,6 +5,7 @@ Run by pytest.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -20,13 +21,14 @@ from compose_backup.agent.stage.looks import GRANULARITY_NS
 from realparts.steps import wait_until
 from stage.room import Interfering, Room
 
-NAMES = [f"{directory}{name}" for directory in ("", "d/", "e/", "d/f/") for name in ("a", "b", "d", "e", "f")]
+FILES = ("a", "b", "d/a", "d/b", "e/a")
+NAMES = (*FILES, "d", "e", "e/f")
 TICKS_NS = 25_000_000
 """Longer than two ticks of the slowest kernel clock (100 Hz), within which changes may bear the same time."""
 
 Change = Callable[[Path], object]
 paths = st.sampled_from(NAMES)
-contents = st.sampled_from([b"", b"one", b"two", b"x" * 5000])
+contents = st.sampled_from([b"", b"one", b"two"])
 
 
 def clock() -> int:
@@ -62,6 +64,17 @@ def remove(name: str) -> Change:
     return change
 
 
+def become(name: str, make: Callable[[Path], object]) -> Change:
+    """Put something else in the place of what is there."""
+
+    def change(volume: Path) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            remove(name)(volume)
+        make(volume / name)
+
+    return change
+
+
 def two_paths(act: Callable[[Path, Path], object]) -> st.SearchStrategy[Change]:
     def of(names: tuple[str, str]) -> Change:
         return lambda volume: act(volume / names[0], volume / names[1])
@@ -73,23 +86,26 @@ def one_path(act: Callable[[Path], object]) -> st.SearchStrategy[Change]:
     return paths.map(lambda name: lambda volume: act(volume / name))
 
 
+def _become_one(one: Path, other: Path) -> None:
+    """Make a second name of a file in the place of what is there."""
+    if not os.path.lexists(other) or not os.path.samestat(one.lstat(), other.lstat()):
+        become(other.name, lambda path: os.link(one, path, follow_symlinks=False))(other.parent)
+
+
 changes = st.one_of(
-    st.builds(write, paths, contents),
-    st.builds(write, paths, contents),
-    st.builds(write_and_keep_time, paths, contents),
+    st.builds(write, st.sampled_from(FILES), contents),
+    st.builds(write_and_keep_time, st.sampled_from(FILES), contents),
     paths.map(remove),
+    st.builds(become, paths, st.sampled_from([Path.mkdir, Path.touch, os.mkfifo, lambda path: path.symlink_to("a")])),
     two_paths(lambda one, other: one.rename(other)),
-    two_paths(lambda one, other: os.link(one, other, follow_symlinks=False)),
-    one_path(lambda path: path.mkdir()),
-    one_path(lambda path: path.symlink_to("a")),
-    one_path(os.mkfifo),
+    two_paths(_become_one),
     one_path(lambda path: path.chmod(0o2750)),
     one_path(lambda path: os.chown(path, 10, 11, follow_symlinks=False)),
     one_path(lambda path: os.setxattr(path, "user.note", b"x")),
     one_path(lambda path: os.removexattr(path, "user.note")),
     one_path(lambda path: os.utime(path, ns=(5, 5), follow_symlinks=False)),
 )
-many = st.lists(changes, max_size=25)
+many = st.lists(changes, max_size=8)
 numbers = itertools.count()
 
 
@@ -99,6 +115,7 @@ def test_the_stage_is_the_volume(
     room: Room, before: list[Change], during: list[Change], between: list[Change], again: list[Change]
 ) -> None:
     fresh = _fresh(room)
+    _begin(fresh.volume)
     _apply(before, fresh.volume)
     _wait_some_ticks()
     left = iter(during)
@@ -122,6 +139,15 @@ def _fresh(room: Room) -> Room:
     for directory in (room.volume, room.root):
         (directory / number).mkdir()
     return Room(room.volume / number, room.seen / number, room.root / number, room.means)
+
+
+def _begin(volume: Path) -> None:
+    """Put something in the place of each name."""
+    for name in ("d", "e", "e/f"):
+        (volume / name).mkdir()
+    for name in FILES[:-1]:
+        put(volume / name, b"one")
+    os.link(volume / "a", volume / FILES[-1])
 
 
 def _apply(some: itertools.islice[Change] | list[Change], volume: Path) -> None:
