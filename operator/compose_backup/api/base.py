@@ -34,7 +34,6 @@ class Model(BaseModel):
         extra="ignore",
         alias_generator=to_camel,
         populate_by_name=True,
-        use_attribute_docstrings=True,
     )
 
     def to_wire(self) -> dict[str, Any]:

@@ -7,8 +7,12 @@ Called by `make generate`, and with `--check` by `make check`; tests/unit/api/ c
 
 from __future__ import annotations
 
+import ast
+import inspect
 import sys
 from collections.abc import Mapping
+from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import yaml
@@ -43,6 +47,14 @@ class UnfitType(Exception):
 class StatusSchema(GenerateJsonSchema):
     """A JSON schema without nulls and without defaults: an optional field is one that may be absent."""
 
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        """Add what the docstrings under the fields say. Pydantic's way reads the source at each start of an agent."""
+        found = super().model_schema(schema)
+        properties = found.get("properties", {})
+        for name, description in docstrings(schema["cls"]).items():
+            properties[schema["cls"].model_fields[name].alias or name].setdefault("description", description)
+        return found
+
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         """Return `X` for `X | None`: the API server drops a null where none is allowed, and None means absent."""
         return self.generate_inner(schema["schema"])
@@ -66,6 +78,25 @@ class SpecSchema(StatusSchema):
         if isinstance(default, BaseModel):
             return {**inner, "default": {}}
         return inner if default in (None, ()) else {**inner, "default": default}
+
+
+def docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """Return what stands under each field of a type and of those that it inherits from."""
+    found = {}
+    for cls in reversed(model.__mro__):
+        definition = _classes_of(cls.__module__).get(cls.__name__) if issubclass(cls, BaseModel) else None
+        for field, below in pairwise(definition.body if definition else ()):
+            match field, below:
+                case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                    found[name] = inspect.cleandoc(text)
+    return {name: text for name, text in found.items() if name in model.model_fields}
+
+
+@cache
+def _classes_of(module: str) -> dict[str, ast.ClassDef]:
+    """Return the classes of a module as they are written."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
 def structural(model: type[BaseModel], generator: type[GenerateJsonSchema]) -> Schema:
