@@ -36,10 +36,10 @@ async def real_setting(real_cluster: RealCluster, operator_kubeconfig: Path) -> 
     """The real API server, seen with the operator's rights."""
     cluster = await gateway.connect(installed.NAMESPACE, str(operator_kubeconfig))
     setting = Setting(cluster, Kubectl(real_cluster))
-    real_cluster.kubectl("create", "namespace", setting.namespace)
+    real_cluster.create_namespace(setting.namespace)
     yield setting
     await cluster.close()
-    real_cluster.kubectl("delete", "namespace", setting.namespace, "--wait=false", check=False)
+    real_cluster.delete_namespace(setting.namespace)
 
 
 @pytest.fixture(params=["fake", "real"])

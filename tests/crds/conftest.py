@@ -24,6 +24,6 @@ def dry(cluster: Cluster) -> Kinds:
 def kinds(cluster: Cluster) -> Iterator[Kinds]:
     """Our kinds in a namespace that nobody else uses."""
     namespace = f"crds-{uuid.uuid4().hex[:8]}"
-    cluster.kubectl("create", "namespace", namespace)
+    cluster.create_namespace(namespace)
     yield Kinds(cluster, namespace)
-    cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+    cluster.delete_namespace(namespace)

@@ -122,7 +122,7 @@ class Scene:
 
     def close(self) -> None:
         """Remove the namespace, then the projects: runs are cancelled before their volumes go."""
-        self.cluster.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--wait=false")
+        self.cluster.delete_namespace(self.namespace)
         for project in self.projects:
             project.remove()
 

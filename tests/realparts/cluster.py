@@ -63,6 +63,14 @@ class Cluster(ABC):
         done = subprocess.run(command, input=given, capture_output=True, env=self._environment(), check=False)
         return (done.stdout + done.stderr if done.returncode else done.stdout).decode()
 
+    def create_namespace(self, name: str) -> None:
+        """Make a namespace."""
+        self.kubectl("create", "namespace", name)
+
+    def delete_namespace(self, name: str) -> None:
+        """Have a namespace deleted with everything in it, without waiting for it. Gone already: no error."""
+        self.kubectl("delete", "namespace", name, "--ignore-not-found", "--wait=false")
+
     def service_account_kubeconfig(self, namespace: str, name: str, path: Path) -> Path:
         """Write a kubeconfig that acts as the ServiceAccount, with a token valid for 24 hours."""
         token = self.kubectl("create", "token", name, "--namespace", namespace, "--duration", "24h").strip()

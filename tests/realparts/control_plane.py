@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 
 from realparts import binaries, existing_cluster, processes
@@ -98,6 +99,18 @@ class ControlPlane(Cluster):
     def start_api_server(self) -> None:
         """Start the API server again at the same address, and wait until it serves."""
         ControlPlane.start(self._state)
+
+    # Most tests have a namespace of their own: two kubectl for it would cost more processor time than what they test.
+
+    def create_namespace(self, name: str) -> None:
+        """Make a namespace."""
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        self._ask(f"create namespace {name}", "POST", "/api/v1/namespaces", body, HTTPStatus.CREATED)
+
+    def delete_namespace(self, name: str) -> None:
+        """Have a namespace deleted with everything in it, without waiting for it. Gone already: no error."""
+        accepted = (HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)  # 409: somebody has done so already
+        self._ask(f"delete namespace {name}", "DELETE", f"/api/v1/namespaces/{name}", None, *accepted)
 
     def stop(self) -> None:
         """Stop every process. The state stays: `start` goes on from it, removing the directory forgets it."""
@@ -188,14 +201,34 @@ class ControlPlane(Cluster):
         return all(self._answers(ports, path) for path in ("/readyz", "/api/v1/namespaces/default"))
 
     def _answers(self, ports: Ports, path: str) -> bool:
-        context = ssl.create_default_context(cafile=self._authority.certificate)
-        context.load_cert_chain(self._admin.certificate, self._admin.key)
-        connection = http.client.HTTPSConnection("127.0.0.1", ports.api_server, context=context, timeout=5)
         try:
-            connection.request("GET", path)
-            return connection.getresponse().status == http.HTTPStatus.OK
+            return self._requested(ports, "GET", path, seconds=5)[0] == HTTPStatus.OK
         except (OSError, http.client.HTTPException):
             return False
+
+    def _ask(self, title: str, method: str, path: str, body: object, *accepted: HTTPStatus) -> None:
+        ports = self._remembered_ports()
+        if ports is None:
+            raise StepFailed(title, "it was never started", self._remedy())
+        try:
+            status, said = self._requested(ports, method, path, body)
+        except (OSError, http.client.HTTPException) as error:
+            raise StepFailed(title, f"no answer: {error!r}", self._remedy()) from error
+        if status not in accepted:
+            raise StepFailed(title, f"the API server answered {status}: {said}", self._remedy())
+
+    def _requested(
+        self, ports: Ports, method: str, path: str, body: object = None, *, seconds: float = 20
+    ) -> tuple[int, str]:
+        """Send one request as administrator, and return status and content of the answer."""
+        context = ssl.create_default_context(cafile=self._authority.certificate)
+        context.load_cert_chain(self._admin.certificate, self._admin.key)
+        connection = http.client.HTTPSConnection("127.0.0.1", ports.api_server, context=context, timeout=seconds)
+        content = None if body is None else json.dumps(body)
+        try:
+            connection.request(method, path, content, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode(errors="replace")
         finally:
             connection.close()
 

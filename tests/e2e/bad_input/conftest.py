@@ -27,7 +27,7 @@ def ward(
     """A namespace of its own with a healthy host, repository and policy."""
     session_operator.start()
     namespace = f"bad-{uuid.uuid4().hex[:8]}"
-    cluster.kubectl("create", "namespace", namespace)
+    cluster.create_namespace(namespace)
     scene = Scene(cluster, engine, session_operator, namespace, tmp_path_factory.mktemp("repositories"))
     ward = Ward(scene, session_operator.pid or 0)
     ward.settle_in()

@@ -46,7 +46,7 @@ def other_stage(
     """A scene of the other cluster, whose repositories lie in the same directory as those of the first."""
     other_operator.start()
     namespace = f"other-{uuid.uuid4().hex[:8]}"
-    other_cluster.kubectl("create", "namespace", namespace)
+    other_cluster.create_namespace(namespace)
     scene = Scene(other_cluster, engine, other_operator, namespace, own_stage.scene.directory)
     other = Stage(scene, prepared.small_image, prepared.restic)
     yield other
@@ -59,7 +59,7 @@ def neighbour(own_stage: Stage) -> Iterator[Stage]:
     """Another namespace of the first cluster, with the same directory."""
     first = own_stage.scene
     namespace = f"{first.namespace}-too"
-    first.cluster.kubectl("create", "namespace", namespace)
+    first.cluster.create_namespace(namespace)
     scene = Scene(first.cluster, first.engine, first.operator, namespace, first.directory)
     stage = Stage(scene, own_stage.image, own_stage.restic)
     yield stage
