@@ -1,4 +1,4 @@
-"""The operator of the session and a scene for each test.
+"""The operator of the session, a scene for each test, and the shop of those that are about services.
 
 Run by pytest.
 """
@@ -13,6 +13,7 @@ import pytest
 
 from e2e.operator_process import OperatorProcess
 from e2e.scene import Scene, markers
+from e2e.shop import Shop, opened
 from e2e.stage import Stage
 from realparts.cluster import Cluster
 from realparts.engine import Engine
@@ -42,7 +43,7 @@ def operator(session_operator: OperatorProcess) -> OperatorProcess:
 def scene(cluster: Cluster, engine: Engine, operator: OperatorProcess, tmp_path: Path) -> Iterator[Scene]:
     """A namespace and a directory that nobody else uses, removed at the end with everything made in them."""
     namespace = f"e2e-{uuid.uuid4().hex[:8]}"
-    cluster.kubectl("create", "namespace", namespace)
+    cluster.create_namespace(namespace)
     scene = Scene(cluster, engine, operator, namespace, tmp_path)
     yield scene
     scene.close()
@@ -54,7 +55,7 @@ def shared_scene(
 ) -> Iterator[Scene]:
     """A namespace that the tests of a module share, with a directory."""
     namespace = f"e2e-{uuid.uuid4().hex[:8]}"
-    cluster.kubectl("create", "namespace", namespace)
+    cluster.create_namespace(namespace)
     scene = Scene(cluster, prepared.engine, session_operator, namespace, tmp_path_factory.mktemp("repositories"))
     yield scene
     scene.close()
@@ -74,3 +75,47 @@ def own_stage(scene: Scene, prepared: Ground) -> Iterator[Stage]:
     stage = Stage(scene, prepared.small_image, prepared.restic)
     yield stage
     stage.clear()
+
+
+@pytest.fixture(scope="module")
+def open_shop(
+    shared_scene: Scene,
+    session_operator: OperatorProcess,
+    prepared: Ground,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Shop]:
+    """A Compose project with services that write, shared by the tests of a module."""
+    session_operator.start()
+    stage = Stage(shared_scene, prepared.small_image, prepared.restic)
+    with opened(stage, tmp_path_factory.mktemp("shop"), prepared.images.agent) as shop:
+        yield shop
+
+
+@pytest.fixture
+def shop(open_shop: Shop, operator: OperatorProcess) -> Iterator[Shop]:
+    """The shop, with all services up before and after."""
+    open_shop.wait_until_back()
+    yield open_shop
+    operator.start()
+    open_shop.scene.kubectl("delete", "rr,brun,bpol", "--all", "--timeout=30s", check=False)
+    open_shop.wait_until_tidy()
+
+
+@pytest.fixture
+def own_shop(scene: Scene, prepared: Ground, tmp_path: Path) -> Iterator[Shop]:
+    """A shop whose namespace may be deleted."""
+    with opened(Stage(scene, prepared.small_image, prepared.restic), tmp_path, prepared.images.agent) as shop:
+        yield shop
+
+
+@pytest.fixture
+def fragile_shop(
+    cluster: Cluster, second_engine: Engine, operator: OperatorProcess, prepared: Ground, tmp_path: Path
+) -> Iterator[Shop]:
+    """A shop on an engine that may be killed."""
+    namespace = f"e2e-{uuid.uuid4().hex[:8]}"
+    cluster.create_namespace(namespace)
+    scene = Scene(cluster, second_engine, operator, namespace, tmp_path)
+    with opened(Stage(scene, prepared.small_image, prepared.restic), tmp_path, prepared.images.agent) as shop:
+        yield shop
+    scene.close()
