@@ -21,8 +21,8 @@ from contracts.engines import real_engine
 from fakes.agent_engine import FakeAgentEngine
 from realparts.engine import Engine as RealEngine
 
-POLITE = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
-STUBBORN = "trap '' TERM; while :; do sleep 0.1; done"
+POLITE = "trap 'exit 0' TERM; sleep 3600 & wait"
+STUBBORN = "trap '' TERM; while :; do sleep 3600; done"
 GRACE_SECONDS = 2
 COMMANDS = {
     ("sh", "-c", "echo out; echo err >&2"): Executed(0, "out\nerr\n"),
