@@ -21,6 +21,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from compose_backup.api import reasons
@@ -67,14 +68,17 @@ class Party:
         """Whether it writes to its volumes."""
         return self.policy is None
 
-    @property
+    @cached_property
     def rank(self) -> tuple[dt.datetime, str, str, str]:
         """Where it stands in line: the smallest first."""
         return self.came - HEAD_START if self.is_restore else self.came, self.kind, self.namespace, self.name
 
-    @property
-    def things(self) -> Iterator[Thing]:
-        """What it does not share with anybody."""
+    @cached_property
+    def things(self) -> tuple[Thing, ...]:
+        """What it does not share with anybody: made out once, since one decision may ask a thousand."""
+        return tuple(self._things())
+
+    def _things(self) -> Iterator[Thing]:
         if self.policy is not None:
             yield "policy", self.policy
         yield from (("volume", name) for name in self.volumes or ())
@@ -210,9 +214,9 @@ class _Line:
         return None
 
     def _conflict(self, party: Party) -> _Obstacle | None:
-        owners = {thing: self.held[thing] for thing in party.things if thing in self.held}
-        if not owners:
+        if self.held.keys().isdisjoint(party.things):
             return None
+        owners = {thing: self.held[thing] for thing in party.things if thing in self.held}
         _, other = max(owners.values(), key=lambda owner: owner[0])
         return _Obstacle(other, tuple(thing for thing, owner in owners.items() if owner[1] is other))
 

@@ -54,7 +54,7 @@ def _runs(world: World) -> list[tuple[str, Party]]:
     for body in world.store.active_bodies(BACKUP_RUN):
         uid, sources = body["metadata"]["uid"], _sources(world, body)
         known = before.get(uid)
-        if known is None or not all(map(operator.is_, known.sources, sources)):
+        if known is None or not _are_same(known.sources, sources):
             if (party := _party(world, body)) is None:
                 continue
             known = KnownParty(party, sources)
@@ -78,9 +78,14 @@ def _sources(world: World, run: Body) -> tuple[object, ...]:
     """Return what `_party` looks at, as it was last seen."""
     namespace, name = run["metadata"]["namespace"], run["spec"].get("policyRef", {}).get("name", "")
     policy = world.store.body(Key(BACKUP_POLICY.name, namespace, name))
-    wanted = policy["spec"] if policy else {}
-    host, repository = (
-        world.store.body(Key(kind.name, namespace, wanted.get(reference, {}).get("name", "")))
-        for kind, reference in ((COMPOSE_HOST, "hostRef"), (ARCHIVE_REPOSITORY, "repositoryRef"))
-    )
+    if policy is None:
+        return (run,)
+    wanted = policy["spec"]
+    host = world.store.body(Key(COMPOSE_HOST.name, namespace, wanted.get("hostRef", {}).get("name", "")))
+    archives = wanted.get("repositoryRef", {}).get("name", "")
+    repository = world.store.body(Key(ARCHIVE_REPOSITORY.name, namespace, archives))
     return run, policy, host, repository, world.memory.inventories.get(host["metadata"]["uid"]) if host else None
+
+
+def _are_same(before: tuple[object, ...], now: tuple[object, ...]) -> bool:
+    return len(before) == len(now) and all(map(operator.is_, before, now))
