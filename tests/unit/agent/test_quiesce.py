@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,6 @@ ALL_UP = dict.fromkeys(("shop-web-1", "shop-app-1", "shop-db-1"), "running")
 ALL_DOWN = dict.fromkeys(ALL_UP, "exited")
 HOOKS = {"pre_hooks": (hook("freeze"),), "post_hooks": (hook("thaw"), hook("tell"))}
 ACTS = 13
-FIRST_START = 4
 """own policy, freeze, three stops, three starts, thaw, tell, own policy; and two more than there are."""
 
 
@@ -386,15 +384,3 @@ def test_a_line_that_a_crash_has_cut_off(scene: Scene) -> None:
     progress.write_bytes(progress.read_bytes() + b'\n{"step":"going-d')
     scene.journal.write("down", container="x")
     assert scene.steps == ["opened", "down"] and scene.journal.is_open
-
-
-def test_what_an_engine_leaves_down_that_dies_after_our_start_is_started_again(scene: Scene) -> None:
-    """An engine that is killed just then may take the start for none; nobody but us has touched the container."""
-    scene.die_at(FIRST_START, done=True)
-    with pytest.raises(Killed), scene.quiescence(plan()):
-        pass
-    started = scene.engine.containers["id-db"]
-    assert started.state == "running" and started.started_at != plan().services[-1].started_at
-    scene.engine.containers["id-db"] = replace(started, state="exited")
-    assert scene.reborn() is not None
-    assert scene.engine.states() == ALL_UP

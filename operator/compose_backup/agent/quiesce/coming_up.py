@@ -43,6 +43,8 @@ class ComingUp:
         self._patience = patience
         self._tried: dict[str, str] = {}
         """StartedAt of a container after a try of ours: while it is the same, nobody else has started it."""
+        self._returning = False
+        """Whether an agent before this one died before all was up: maybe with an engine that only now comes back."""
 
     def recall(self, entries: Iterable[JournalEntry], containers: Iterable[Container]) -> None:
         """Take from the journal what an agent before this one has started: what is down of it is still ours to start.
@@ -51,7 +53,8 @@ class ComingUp:
         20.10 and `unless-stopped`). Once all was seen running, a container that is down is its owner's business.
         """
         known = tuple(entries)
-        if not any(entry.step == "resumed" for entry in known):
+        self._returning = not any(entry.step == "resumed" for entry in known)
+        if self._returning:
             tried = {entry.container for entry in known if entry.step == "coming-up"}
             self._tried = {one.id: one.started_at for one in containers if one.id in tried and one.started_at}
 
@@ -67,7 +70,9 @@ class ComingUp:
             self._raise_all(services)
             self._await_health([service for service in services if service.waited_for])
         self._settle(before)
+        self._look_around()
         self.persist(self._patience.in_window, None)
+        self._returning = False
         self._await_health([service for service in before if service.was_healthy and not service.waited_for])
 
     def persist(self, seconds: float, stop: Stop | None) -> None:
@@ -79,8 +84,22 @@ class ComingUp:
                 return
             time.sleep(delay)
             delay = min(2 * delay, self._patience.longest_delay)
+            self._look_around()
+            missing = self._missing
             self._raise_all(missing)
             self._settle(missing)
+
+    def _look_around(self) -> None:
+        """Take down what has ended since the first look, before all was up.
+
+        An engine without live restore may show as running, for a moment after its return, what it is about to end.
+        """
+        if not self._returning:
+            return
+        time.sleep(self._patience.settle)
+        found = self._seen(self._plan.services)
+        for service in self.owed(found.values()):
+            self._downtimes.found_down(service, self._plan.made_at)
 
     @property
     def _missing(self) -> list[PlannedService]:
