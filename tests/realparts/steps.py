@@ -42,7 +42,7 @@ def step(title: str) -> Iterator[None]:
 
     def heartbeat() -> None:
         while not finished.wait(HEARTBEAT_SECONDS):
-            if nested[-1] is finished:
+            if nested[-1:] == [finished]:  # it may be ending at this moment
                 say(f"{title} … {time.monotonic() - started:.0f} s")
 
     say(f"{title} …")
