@@ -16,7 +16,7 @@ from chaos.faults import FAULTS
 from chaos.invariants import Before, Host
 from chaos.ledger import Entry
 from chaos.moments import PLURALS, Sight, wait_for
-from chaos.place import HOST, POLICY, Place
+from chaos.place import HOST, POLICIES, Place
 from chaos.project import VOLUMES
 from chaos.schedule import KILLS_CONTAINERS, Round
 from realparts.steps import say
@@ -83,7 +83,7 @@ class Campaign:
         """Ask for a run with nothing in its way; it must succeed."""
         self.place.refill()
         before = invariants.before(self.host)
-        run = self._requested_run()
+        run = self._requested_run(POLICIES["staged" if self.requests % 2 else "backup"])
         objections = self._waited(lambda: self._not_finished(PLURALS["backup"], run), NEXT_SECONDS)
         found = self.place.objects.get(PLURALS["backup"], run["metadata"]["name"])
         if phase(found) != "Succeeded":
@@ -95,7 +95,9 @@ class Campaign:
 
     def _begin(self, one: Round) -> Sight:
         mark = self.place.watch.mark()
-        document = self._requested_run() if one.work == "backup" else self._requested_restore(f"back-{one.number}")
+        document = (
+            self._requested_run(POLICIES[one.work]) if one.is_run else self._requested_restore(f"back-{one.number}")
+        )
         meta = document["metadata"]
         root = Path(self.place.api.get("/info")["DockerRootDir"])
         return Sight(self.place.watch, mark, self.place.objects, root, one.work, meta["name"], meta["uid"])
@@ -136,12 +138,12 @@ class Campaign:
         if self._is_down():
             return objections
         objections += invariants.continuous(self.host)
-        if one.work == "backup" or phase(found) != "Succeeded":
+        if one.is_run or phase(found) != "Succeeded":
             objections += invariants.untouched(self.host, before)
         elif found is not None:
             keys = self._keys_of(one)
             objections += repository_checks.good_restore(restic, self.host, before, found, scratch, keys)
-        if one.work == "backup" and found is not None and phase(found) == "Succeeded":
+        if one.is_run and found is not None and phase(found) == "Succeeded":
             objections += self._proved(before, found, self._keys_of(one))
         return objections
 
@@ -186,7 +188,7 @@ class Campaign:
 
     def _is_kept_stopped(self, one: Round, sight: Sight) -> bool:
         """Say whether the object or, when it was deleted, the host says that a restore keeps services stopped."""
-        if one.work != "restore":
+        if one.is_run:
             return False
         host = self.place.objects.get("composehosts", HOST) or {}
         kept = any(item.get("keptStopped") for item in host.get("status", {}).get("unresumed", []))
@@ -204,8 +206,8 @@ class Campaign:
         return [] if is_finished(found) else [f"{document['metadata']['name']} is {phase(found)}: {_message(found)}"]
 
     def _one_answer(self, one: Round, found: Document | None) -> Iterator[str]:
-        if one.work == "backup":
-            wanted = self.place.objects.get("backuppolicies", POLICY) or {}
+        if one.is_run:
+            wanted = self.place.objects.get("backuppolicies", POLICIES[one.work]) or {}
             value = wanted["metadata"]["annotations"]["backup.dockerwarts.io/run-requested"]
             if wanted.get("status", {}).get("lastHandledRunRequest") != value:
                 yield "the request is not echoed in the status of the policy"
@@ -250,8 +252,8 @@ class Campaign:
     def _agent_ids(self) -> list[str]:
         return [one["Id"] for one in invariants.agents(self.place.api)]
 
-    def _agents(self) -> list[str]:
-        return list(invariants.leftovers(self.host, journal_stays=True))
+    def _agents(self) -> list[Document]:
+        return list(invariants.agents(self.place.api))
 
     def _waited(self, look: Look, seconds: float) -> list[str]:
         """Return nothing as soon as a look finds no objection, and the last objections when the time is over."""
@@ -272,10 +274,10 @@ class Campaign:
 
     _known: frozenset[str] = frozenset()
 
-    def _requested_run(self) -> Document:
+    def _requested_run(self, policy: str) -> Document:
         self.requests += 1
         self._known = frozenset(run["metadata"]["uid"] for run in self.place.objects.all("backupruns"))
-        self.place.objects.annotate("backuppolicies", POLICY, "run-requested", f"request-{self.requests}")
+        self.place.objects.annotate("backuppolicies", policy, "run-requested", f"request-{self.requests}")
         found: list[Document] = []
 
         def look() -> list[str]:
@@ -293,7 +295,7 @@ class Campaign:
             "apiVersion": API,
             "kind": "RestoreRequest",
             "metadata": {"name": f"{name}-{self.requests}"},
-            "spec": {"source": {"policyRef": {"name": POLICY}}, "existingData": "Mirror"},
+            "spec": {"source": {"policyRef": {"name": POLICIES["backup"]}}, "existingData": "Mirror"},
         }
         self.requests += 1
         return self.place.objects.create(PLURALS["restore"], document)

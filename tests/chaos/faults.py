@@ -23,6 +23,7 @@ from realparts.daemon import Daemon
 
 Heal = Callable[[], object]
 BALLAST = "ballast"
+LEFT_BYTES = 64 << 20
 STOP_SECONDS = 330
 # Joins the agent's memory group, makes itself the last to be chosen, and takes all that there is.
 HOG = """
@@ -185,6 +186,19 @@ def fill_disk(place: Place, _: Sight) -> bool:
     return True
 
 
+def fill_disk_beside_volumes(place: Place, _: Sight) -> bool:
+    """Leave less free beside the volumes than a stage must, and enough for the services."""
+    free = os.statvfs(place.volumes_disk)
+    with (place.volumes_disk / BALLAST).open("wb") as ballast:
+        os.posix_fallocate(ballast.fileno(), 0, free.f_bavail * free.f_frsize - LEFT_BYTES)
+    return True
+
+
+def free_disk_beside_volumes(place: Place) -> None:
+    """Make room again."""
+    (place.volumes_disk / BALLAST).unlink(missing_ok=True)
+
+
 def free_disk(place: Place) -> None:
     """Make room again."""
     (place.disk / BALLAST).unlink(missing_ok=True)
@@ -230,6 +244,7 @@ FAULTS: dict[str, Fault] = {
     "host-rebooted": Fault(reboot),
     "network-cut": Fault(cut_network, lambda place: place.way.mend(), alone=True),
     "disk-full": Fault(fill_disk, free_disk, lasts=True),
+    "disk-full-beside-volumes": Fault(fill_disk_beside_volumes, free_disk_beside_volumes, lasts=True),
     "cancelled": Fault(cancel),
     "deleted": Fault(delete),
 }

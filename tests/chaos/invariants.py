@@ -140,11 +140,11 @@ def agents(docker: DockerApi) -> Iterator[Document]:
 
 
 def leftovers(host: Host, *, journal_stays: bool = False) -> Iterator[str]:
-    """Nothing of ours is left on the host: no agent, no journal."""
+    """Nothing of ours is left on the host: no agent, no stage, no journal."""
     for container in agents(host.docker):
         yield f"the agent {container['Names'][0].lstrip('/')} is left ({container['State']})"
-    if not journal_stays:
-        for volume in host.docker.volumes(f"{LABEL}/purpose=journal"):
+    for purpose in ("stage",) if journal_stays else ("stage", "journal"):
+        for volume in host.docker.volumes(f"{LABEL}/purpose={purpose}"):
             yield f"the volume {volume['Name']} is left"
 
 

@@ -17,8 +17,8 @@ from chaos.schedule import Work
 from chaos.watch import Seen, Watch, count
 
 LOOK_SECONDS = 0.015
-PLURALS: dict[Work, str] = {"backup": "backupruns", "restore": "restorerequests"}
-PURPOSES: dict[Work, str] = {"backup": "run", "restore": "restore"}
+PLURALS: dict[Work, str] = {"backup": "backupruns", "staged": "backupruns", "restore": "restorerequests"}
+PURPOSES: dict[Work, str] = {"backup": "run", "staged": "run", "restore": "restore"}
 LOG_FILE = "local-logs/container.log"
 
 
@@ -81,6 +81,10 @@ class Sight:
         """Say whether a restic with these words runs in the agent."""
         return agent_process.restic(self.agent_id, *words) is not None
 
+    def has_stage(self) -> bool:
+        """Say whether anything has been staged."""
+        return any((self.engine_root / "volumes").glob(f"compose-backup-stage-{self.uid}-*/_data/volumes/*"))
+
     def is_finished(self) -> bool:
         """Say whether the object has ended or is gone. An API server that is away says neither."""
         try:
@@ -103,6 +107,7 @@ MOMENTS: dict[str, Callable[[Sight], bool]] = {
     "agent-created": lambda sight: sight.happened("create"),
     "agent-started": lambda sight: sight.happened("start"),
     "accepted": lambda sight: sight.told(b'"accepted"'),
+    "filling-stage": lambda sight: sight.has_stage(),
     "held": lambda sight: sight.happened("update"),
     "first-told-to-stop": lambda sight: sight.writers("kill") > 0,
     "first-down": lambda sight: sight.writers("die") > 0,

@@ -19,6 +19,7 @@ import yaml
 from chaos.cluster_api import ClusterApi, condition
 from chaos.docker_api import DockerApi
 from chaos.project import ASLEEP, PROJECT, VOLUMES, volume_name, write_compose_file
+from chaos.schedule import Work
 from chaos.watch import Watch
 from chaos.way import Way
 from e2e.compose_project import ComposeProject
@@ -28,10 +29,12 @@ from realparts import images, installed
 from realparts.control_plane import ControlPlane
 from realparts.daemon import Daemon
 from realparts.engine import Engine, second_engine
+from realparts.file_systems import open_file_systems
 from realparts.ground import Ground
 from realparts.steps import run, step, wait_until
 
-POLICY, HOST = "nightly", "srv1"
+HOST = "srv1"
+POLICIES: dict[Work, str] = {"backup": "nightly", "staged": "staged"}
 PASSWORD = "chaos"
 DISK_BYTES = 1 << 29
 BULK_BYTES = 1 << 20
@@ -72,6 +75,11 @@ class Place:
         return self.disk / "repository"
 
     @property
+    def volumes_disk(self) -> Path:
+        """The disk of the engine, with the volumes; its file system clones."""
+        return self.directory / "volumes" / "xfs-for-an-engine" / "mounted"
+
+    @property
     def daemon(self) -> Daemon:
         """The daemon of the engine, which is ours."""
         assert self.engine.daemon is not None
@@ -107,7 +115,9 @@ def made(cluster: ControlPlane, ground: Ground, directory: Path, *, retries: int
     """Make a place, and leave nothing of it."""
     namespace = f"chaos-{uuid.uuid4().hex[:8]}"
     with ExitStack() as stack:
-        engine = _engine(stack, ground, directory / "engine")
+        (directory / "volumes").mkdir(parents=True)
+        volumes = stack.enter_context(open_file_systems(directory / "volumes")).mounted("xfs-for-an-engine")
+        engine = _engine(stack, ground, volumes / "engine")
         _disk(stack, directory / "disk")
         (directory / "witness").mkdir()
         api = DockerApi(_socket(engine))
@@ -142,7 +152,11 @@ def _furnish(place: Place) -> None:
     place.operator.start()
     documents = [{**one, "metadata": one["metadata"] | {"namespace": place.namespace}} for one in _declared(place)]
     place.kubectl("apply", "--filename", "-", stdin=yaml.safe_dump_all(documents))
-    for plural, name in (("composehosts", HOST), ("archiverepositories", "main"), ("backuppolicies", POLICY)):
+    for plural, name in (
+        ("composehosts", HOST),
+        ("archiverepositories", "main"),
+        *(("backuppolicies", name) for name in POLICIES.values()),
+    ):
         wait_until(
             f"wait for {plural}/{name}",
             lambda plural=plural, name=name: _is_ready(place, plural, name),  # type: ignore[misc]
@@ -155,12 +169,17 @@ def _declared(place: Place) -> list[dict[str, Any]]:
     agent = {"dockerSocket": str(_socket(place.engine)), "imagePullPolicy": "Never", "memory": "256Mi"}
     host = {"endpoint": f"unix://{place.way.path}", "agent": agent, "permit": {"hostPaths": [str(place.disk)]}}
     quiesce = {"method": "Stop", "maxSeconds": 120}
+    retry = {"limit": place.retries, "backoffSeconds": 1}
+    stages: dict[Work, str] = {"backup": "None", "staged": "Auto"}
     names = [volume_name(key) for key in VOLUMES]
     return [
         secret("repository", password=PASSWORD),
         composehost(HOST, host | {"probeIntervalSeconds": 10}),
         repository(place.repository),
-        policy(names, name=POLICY, quiesce=quiesce, retry={"limit": place.retries, "backoffSeconds": 1}),
+        *(
+            policy(names, name=name, quiesce=quiesce | {"stage": stages[work]}, retry=retry)
+            for work, name in POLICIES.items()
+        ),
     ]
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Work = Literal["backup", "restore"]
+Work = Literal["backup", "staged", "restore"]
+"""A run that archives while services are down, one that clones and archives later, a restore."""
 
 # In the order in which a run passes them. Each is seen from outside: moments.py says by what.
 BEFORE_THE_AGENT = ("requested", "journal-made", "agent-created")
@@ -29,6 +30,18 @@ MOMENTS: dict[Work, tuple[str, ...]] = {
         *COMING_BACK[3:],
         *AFTER_THE_AGENT,
     ),
+    "staged": (
+        *BEFORE_THE_AGENT,
+        *AT_WORK[:2],
+        "filling-stage",
+        *AT_WORK[2:],
+        *IN_THE_WINDOW,
+        *COMING_BACK[:3],
+        "archiving",
+        "recording",
+        *COMING_BACK[3:],
+        *AFTER_THE_AGENT,
+    ),
     "restore": (
         *BEFORE_THE_AGENT,
         *AT_WORK,
@@ -41,7 +54,9 @@ MOMENTS: dict[Work, tuple[str, ...]] = {
 }
 WHILE_RESTIC_WORKS = ("archiving", "recording", "restoring")
 WHILE_IT_LIVES = tuple(
-    dict.fromkeys((*AT_WORK, *IN_THE_WINDOW, "archiving", "touched", "restoring", "recording", *COMING_BACK))
+    dict.fromkeys(
+        (*AT_WORK, "filling-stage", *IN_THE_WINDOW, "archiving", "touched", "restoring", "recording", *COMING_BACK)
+    )
 )
 ANY = (*BEFORE_THE_AGENT, *WHILE_IT_LIVES, *AFTER_THE_AGENT)
 
@@ -66,6 +81,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "host-rebooted": ANY,
     "network-cut": ANY,
     "disk-full": ANY,
+    "disk-full-beside-volumes": ANY,
     "cancelled": ANY[: ANY.index("reported")],
     "deleted": ANY[: ANY.index("reported")],
 }
@@ -73,23 +89,22 @@ FAULTS: dict[str, tuple[str, ...]] = {
 SHORT: dict[str, Work] = {
     "agent-killed": "backup",
     "docker-stop": "restore",
-    "agent-out-of-memory": "backup",
+    "agent-out-of-memory": "staged",
     "restic-killed": "backup",
     "api-server-killed": "restore",
-    "operator-killed-and-agent-removed": "backup",
+    "operator-killed-and-agent-removed": "staged",
     "docker-kill-and-container-prune": "backup",
     "cancelled": "backup",
     "deleted": "backup",
     "disk-full": "backup",
+    "disk-full-beside-volumes": "staged",
     "host-rebooted": "backup",
     "dockerd-killed": "backup",
-    "dockerd-killed-with-live-restore": "backup",
+    "dockerd-killed-with-live-restore": "staged",
 }
-HARSHEST = frozenset({"archiving", "all-down", "first-down", "first-start", "restoring", "touched"})
+HARSHEST = frozenset({"archiving", "filling-stage", "all-down", "first-down", "first-start", "restoring", "touched"})
 # What kills containers, ours and the user's: their own restart policies decide about those that were up.
 KILLS_CONTAINERS = frozenset({"dockerd-killed", "host-rebooted"})
-RESTORES = 3
-"""One round in so many is a restore."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +116,11 @@ class Round:
     work: Work
     moment: str
     fault: str
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is a backup, by whatever means."""
+        return self.work != "restore"
 
     def __str__(self) -> str:
         return f"round {self.number} of seed {self.seed}: {self.fault} at {self.moment} of a {self.work}"
@@ -118,8 +138,13 @@ def round_of(seed: int, number: int) -> Round:
     random.Random(f"{seed}/block/{block}").shuffle(faults)
     fault = faults[place]
     chance = random.Random(f"{seed}/round/{number}")
-    work: Work = "restore" if chance.randrange(RESTORES) == 0 else "backup"
+    work = chance.choice(works_for(fault))
     return Round(seed, number, work, chance.choice(moments_of(work, fault)), fault)
+
+
+def works_for(fault: str) -> Sequence[Work]:
+    """Return the works that a fault can hit: nobody dies of a full disk who has no stage on it."""
+    return ("staged",) if fault == "disk-full-beside-volumes" else ("backup", "staged", "restore")
 
 
 def moments_of(work: Work, fault: str) -> Sequence[str]:
