@@ -68,5 +68,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=agent-dependencies /opt/venv /opt/venv
 COPY --from=package /opt/package /opt/package
+# How snapshots call what is archived, be it a live volume or its stage: the agent makes /tmp/source lead to it.
+RUN ln -s /tmp/source/volumes /volumes && ln -s /tmp/source/manifest /manifest
 # It reads and writes files of every owner: root, with the few capabilities that the operator leaves it.
 ENTRYPOINT ["python", "-m", "compose_backup.agent"]

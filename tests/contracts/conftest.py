@@ -19,6 +19,7 @@ from compose_backup.planning.facts import HostAddress
 from contracts import engines
 from contracts.cluster_setting import Kubectl, Setting
 from contracts.restic_bench import PASSWORD, Bench, restic_program
+from contracts.shop_bench import open_shop
 from fakes.cluster import FakeCluster
 from realparts import installed, repositories
 from realparts.cluster import Cluster as RealCluster
@@ -102,3 +103,9 @@ def bench(program: str, template: Path, tmp_path: Path) -> Bench:
     shutil.rmtree(bench.repository)
     shutil.copytree(template, bench.repository)
     return bench
+
+
+@pytest.fixture
+def shop(bench: Bench) -> Bench:
+    """A bench with a shop that writes to the volume `data`."""
+    return open_shop(bench)

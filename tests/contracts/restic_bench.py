@@ -77,7 +77,7 @@ def inventory(*volumes: str, containers: Sequence[Container] = ()) -> Inventory:
 
 @dataclass
 class Bench:
-    """One scratch directory. Volumes lie in `volumes/<name>`, as they are mounted in the agent."""
+    """One scratch directory. Volumes lie in `live/volumes/<name>`, as they are mounted in the agent."""
 
     root: Path
     program: str
@@ -88,8 +88,12 @@ class Bench:
     stop: Stop = field(default_factory=Stop)
 
     def __post_init__(self) -> None:
-        for name in ("volumes", "manifest", "repository", "scratch", "journal"):
+        for name in ("live/volumes", "live/manifest", "repository", "scratch", "journal", "named"):
             (self.root / name).mkdir(parents=True, exist_ok=True)
+        for name, directory in (("volumes", "volumes"), ("manifests", "manifest")):
+            link = self.root / "named" / name
+            if not link.is_symlink():
+                link.symlink_to(self.root / "source" / directory)
 
     @property
     def repository(self) -> Path:
@@ -97,13 +101,19 @@ class Bench:
 
     def volume(self, name: str) -> Path:
         """Return the directory of a volume, made when it is missing."""
-        directory = self.root / "volumes" / name
+        directory = self.root / "live" / "volumes" / name
         directory.mkdir(exist_ok=True)
         return directory
 
+    def named(self, name: str) -> str:
+        """Return how snapshots call a volume."""
+        return self.places().archived(name)
+
     def places(self) -> Places:
-        directories = {name: str(self.root / name) for name in ("volumes", "repository", "scratch", "journal")}
-        return Places(**directories, manifests=str(self.root / "manifest"), restic=self.program)
+        directories = {name: str(self.root / name) for name in ("repository", "scratch", "journal", "source")}
+        # As in the agent's image: what snapshots call a volume leads below whatever is archived.
+        named = {name: str(self.root / "named" / name) for name in ("volumes", "manifests")}
+        return Places(live=str(self.root / "live"), **directories, **named, restic=self.program)
 
     def perform(self, job: Job) -> Report:
         """Run one job as the agent does, in this process, and keep what it said."""

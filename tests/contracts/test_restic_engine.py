@@ -80,7 +80,7 @@ class TestRoundTrip:
         (bench.volume("data") / "file").write_text("content")
         (result,) = bench.archived("data")
         target = tmp_path / "elsewhere"
-        bench.restic("restore", f"{result.snapshot_id}:{bench.volume('data')}", "--target", str(target))
+        bench.restic("restore", f"{result.snapshot_id}:{bench.named('data')}", "--target", str(target))
         assert (target / "file").read_text() == "content"
 
     @pytest.mark.parametrize("existing", ["Overwrite", "Mirror"])
@@ -195,9 +195,10 @@ class TestExcludes:
             (volume / name).parent.mkdir(exist_ok=True)
             (volume / name).write_text(name)
         (result,) = bench.archived("data", exclude_files=patterns)
-        listed = bench.restic("ls", "--recursive", "--json", str(result.snapshot_id), str(volume)).splitlines()[1:]
+        root = bench.named("data")
+        listed = bench.restic("ls", "--recursive", "--json", str(result.snapshot_id), root).splitlines()[1:]
         files = [node["path"] for node in map(json.loads, listed) if node["type"] == "file"]
-        assert {str(Path(path).relative_to(volume)) for path in files} == left
+        assert {str(Path(path).relative_to(root)) for path in files} == left
 
     @pytest.mark.parametrize("patterns", [("*",), ("file",), ("/",)], ids=["all", "the-only-file", "root"])
     def test_nothing_left_is_a_failure(self, bench: Bench, patterns: tuple[str, ...]) -> None:

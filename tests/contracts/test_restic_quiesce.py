@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,62 +13,16 @@ from compose_backup.api import reasons
 from compose_backup.api.backup_run import VolumeResult
 from compose_backup.api.job import Report
 from compose_backup.api.record import RunRecord
-from compose_backup.planning.facts import Volume
 from contracts.restic_bench import AGENT, Bench, empty_directory, plan, reason_of
-from fakes.agent_engine import Call, FakeAgentEngine
+from contracts.shop_bench import ALL_DOWN, ALL_UP, SHOP, observed_restic, slow_restic
+from fakes.agent_engine import Call
 from unit.agent.quiesce_scene import SERVICES, container, hook, planned
-
-ALL_UP = dict.fromkeys(("shop-web-1", "shop-app-1", "shop-db-1"), "running")
-ALL_DOWN = dict.fromkeys(ALL_UP, "exited")
-SHOP = tuple(planned(name) for name in SERVICES)
-
-
-@pytest.fixture
-def shop(bench: Bench) -> Bench:
-    """A bench with a shop that writes to the volume `data`."""
-    bench.engine = FakeAgentEngine(
-        volumes=(Volume("data"), Volume("more")), containers={f"id-{name}": container(name) for name in SERVICES}
-    )
-    for name in ("data", "more"):
-        (bench.volume(name) / "file").write_text(name)
-    return bench
 
 
 def shown(bench: Bench, report: Report) -> RunRecord:
     """Return the record that a backup has left in the repository."""
     assert report.backup is not None and report.backup.record_id is not None
     return RunRecord.model_validate_json(bench.restic("dump", report.backup.record_id, "/team-nightly.json"))
-
-
-@contextmanager
-def slow_restic(bench: Bench, argument: str) -> Iterator[Path]:
-    """Let restic wait half a minute when it gets this argument, or until it is told to end; give what then is there."""
-    original, begun = bench.program, bench.root / "begun"
-    script = bench.root / "slow-restic"
-    script.write_text(
-        f'#!/bin/sh\ncase " $* " in *" {argument}"*) touch {begun}; trap "exit 130" TERM; '
-        f'for _ in $(seq 600); do sleep 0.05; done;; esac\nexec "{original}" "$@"\n'
-    )
-    script.chmod(0o755)
-    bench.program = str(script)
-    yield begun
-    bench.program = original
-
-
-@contextmanager
-def observed_restic(bench: Bench) -> Iterator[Callable[[], list[str]]]:
-    """Give what restic was called for, each with the last step that the journal held at that moment."""
-    original, seen = bench.program, bench.root / "seen"
-    script = bench.root / "observed-restic"
-    script.write_text(
-        f'#!/bin/sh\ncase " $* " in *" --stdin "*) act=record;; *) act=$1;; esac\n'
-        f'step=$(tail -n 1 "{bench.root}/journal/progress.jsonl" | sed \'s/.*"step":"\\([a-z-]*\\)".*/\\1/\')\n'
-        f'echo "$act: $step" >>"{seen}"\nexec "{original}" "$@"\n'
-    )
-    script.chmod(0o755)
-    bench.program = str(script)
-    yield lambda: [line for line in seen.read_text().splitlines() if not line.endswith(": ")]
-    bench.program = original
 
 
 def cancel_when(bench: Bench, begun: Path) -> threading.Thread:
@@ -131,7 +83,7 @@ def test_services_run_again_before_the_record_is_written(shop: Bench) -> None:
 
 def test_window_exceeded(shop: Bench) -> None:
     """Services first; what was archived stands, the rest has failed, and the record says so."""
-    with slow_restic(shop, f"{shop.volume('more')}"):
+    with slow_restic(shop, shop.named("more")):
         report = shop.backup("data", "more", plan=plan(services=SHOP, max_seconds=4))
     assert reason_of(report) == reasons.WINDOW_EXCEEDED and shop.engine.states() == ALL_UP
     record = shown(shop, report)

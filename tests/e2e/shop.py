@@ -90,18 +90,19 @@ class Shop:
         assert not self.inspected(asleep)["State"]["Running"]
 
     def wait_until_tidy(self, *, seconds: float = BACK_SECONDS) -> None:
-        """Wait until no agent and no journal of this scene is left."""
+        """Wait until nothing of ours is left of this scene."""
         self.scene.wait_for("a tidy host", lambda: not self.leftovers(), seconds=seconds)
 
     def leftovers(self) -> list[str]:
-        """Return the agents and journals of this scene."""
+        """Return the agents, journals and stages of this scene."""
         ours = f"{LABEL}/owner-namespace={self.scene.namespace}"
         agents = [
             one["Names"][0]
             for purpose in FOR_WORK
             for one in self.docker.containers(ours, f"{LABEL}/purpose={purpose}")
         ]
-        return agents + [one["Name"] for one in self.docker.volumes(ours, f"{LABEL}/purpose=journal")]
+        kinds = (f"{LABEL}/purpose={purpose}" for purpose in ("journal", "stage"))
+        return agents + [one["Name"] for kind in kinds for one in self.docker.volumes(ours, kind)]
 
     def in_the_window(self, purpose: str, document: Document) -> Agent:
         """Return the agent of a run or restore at the moment at which everything is down, slowed down from there."""

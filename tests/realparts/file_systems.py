@@ -20,6 +20,7 @@ MEBIBYTE = 1024 * 1024
 # As small as mkfs takes them. The inodes of `ext4-coarse` have no room for fractions of a second (-I, mkfs.ext4(8)).
 MAKE = {
     "xfs": (["mkfs.xfs", "-q", "-m", "reflink=1"], 320 * MEBIBYTE, "xfsprogs"),
+    "xfs-for-an-engine": (["mkfs.xfs", "-q", "-m", "reflink=1"], 4096 * MEBIBYTE, "xfsprogs"),
     "btrfs": (["mkfs.btrfs", "-q"], 256 * MEBIBYTE, "btrfs-progs"),
     "ext4": (["mkfs.ext4", "-q"], 256 * MEBIBYTE, "e2fsprogs"),
     "ext4-coarse": (["mkfs.ext4", "-q", "-I", "128"], 64 * MEBIBYTE, "e2fsprogs"),

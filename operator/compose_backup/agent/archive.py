@@ -1,25 +1,18 @@
-"""Archive one volume: flush, manifest, restic, and a hard look at what came of it. Called by agent/backup.py."""
+"""Archive one volume: manifest, snapshot, and a hard look at what came of it. Called by agent/backup.py."""
 
 from __future__ import annotations
 
 import os
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from compose_backup.agent.context import Context
-from compose_backup.agent.engines.restic import (
-    NO_LOCK,
-    SOME_FILES_UNREADABLE,
-    Finished,
-    backup_arguments,
-    excludes,
-    identity_arguments,
-    writing_arguments,
-)
+from compose_backup.agent.engines.restic import NO_LOCK, SOME_FILES_UNREADABLE, Finished
 from compose_backup.agent.engines.restic_output import Message
+from compose_backup.agent.snapshots import Source, Wanted, take_snapshot
 from compose_backup.agent.syncing import sync_file_system
 from compose_backup.agent.texts import shorten
 from compose_backup.api import reasons
@@ -28,7 +21,6 @@ from compose_backup.api.job import BackupJob
 from compose_backup.api.record import VolumeManifest
 from compose_backup.errors import AgentFailed
 from compose_backup.planning import records
-from compose_backup.planning.records import Snapshot
 
 EMPTY = "nothing was there to archive: the volume holds no file"
 
@@ -49,66 +41,29 @@ def failed(volume: str, error: AgentFailed, manifest: VolumeManifest | None = No
     return Archived(result, manifest, error.reason, error.retryable)
 
 
-def tags_of(job: BackupJob, kind: str) -> Mapping[str, str]:
-    """Return what marks a snapshot as ours: a name can come again, a UID cannot."""
-    return {
-        "kind": kind,
-        "policy": job.policy,
-        "run": job.run,
-        "uid": job.run_uid,
-        "attempt": str(job.attempt),
-        "installation": job.installation,
-    }
-
-
-def parent_of(volume: str, job: BackupJob, found: tuple[Snapshot, ...], context: Context) -> Snapshot | None:
-    """Return the snapshot that a new one of this volume is compared with."""
-    return records.parent(found, job.policy, job.host, _paths(volume, context))
-
-
 def archive(
     volume: str,
     manifest: VolumeManifest,
     job: BackupJob,
-    parent: Snapshot | None,
+    source: Source,
     context: Context,
     on_status: Callable[[Message], None],
 ) -> Archived:
     """Archive one volume and judge the result. Raise AgentFailed when there is no snapshot of it."""
     document = manifest.model_dump_json(by_alias=True, exclude_none=True, indent=1).encode()
-    context.places.manifest(volume).write_bytes(document)
-    sync_file_system(context.places.volume(volume))
-    arguments = backup_arguments(
-        identity_arguments(job.host, job.slot, tags_of(job, records.RUN)),
-        writing_arguments(context.access),
-        parent.id if parent else None,
-        excludes(job.exclude_files, str(context.places.volume(volume))),
-        _paths(volume, context),
-    )
-    summary: dict[str, object] = {}
-
-    def take(message: Message) -> None:
-        if message.get("message_type") == "status":
-            on_status(message)
-        elif message.get("message_type") == "summary":
-            summary.update(message)
-
+    source.beside(f"{volume}.json").write_bytes(document)
+    sync_file_system(source.tree(volume))
     started = time.monotonic()
-    finished = context.restic.run(
-        f"archive volume {volume}", arguments, allowed=frozenset({0, SOME_FILES_UNREADABLE}), on_message=take
+    finished, summary = take_snapshot(
+        f"archive volume {volume}", Wanted(volume, records.RUN, source), job, context, on_status
     )
     seconds = round(time.monotonic() - started, 3)
-    counted = _counted(volume, summary, len(document), seconds)
-    return _judged(counted, manifest, finished, job, context)
+    counted = _counted(volume, summary, source.files_beside(volume), seconds)
+    return _judged(counted, manifest, finished, job, source, context)
 
 
-def _paths(volume: str, context: Context) -> tuple[str, str]:
-    """Return what is archived: the same two paths in every run, since restic finds the parent by them."""
-    return str(context.places.volume(volume)), str(context.places.manifest(volume))
-
-
-def _counted(volume: str, summary: Mapping[str, object], manifest_bytes: int, seconds: float) -> VolumeResult:
-    """Return the figures of a snapshot, the manifest left out. Raise AgentFailed when there is no snapshot."""
+def _counted(volume: str, summary: Mapping[str, object], beside: Sequence[Path], seconds: float) -> VolumeResult:
+    """Return the figures of a snapshot without the files beside the volume. Raise AgentFailed without a snapshot."""
 
     def number(field: str) -> int:
         value = summary.get(field, 0)
@@ -121,15 +76,20 @@ def _counted(volume: str, summary: Mapping[str, object], manifest_bytes: int, se
         name=volume,
         phase="Succeeded",
         snapshot_id=str(summary["snapshot_id"]),
-        bytes_processed=max(0, number("total_bytes_processed") - manifest_bytes),
+        bytes_processed=max(0, number("total_bytes_processed") - sum(one.stat().st_size for one in beside)),
         bytes_added=number("data_added_packed") or number("data_added"),
-        files=max(0, number("total_files_processed") - 1),
+        files=max(0, number("total_files_processed") - len(beside)),
         duration_seconds=seconds,
     )
 
 
 def _judged(
-    counted: VolumeResult, manifest: VolumeManifest, finished: Finished, job: BackupJob, context: Context
+    counted: VolumeResult,
+    manifest: VolumeManifest,
+    finished: Finished,
+    job: BackupJob,
+    source: Source,
+    context: Context,
 ) -> Archived:
     """Return the volume's outcome: complete, with gaps, or worthless although restic made a snapshot."""
     incomplete = finished.code == SOME_FILES_UNREADABLE or finished.errors.file_error_count > 0
@@ -140,7 +100,7 @@ def _judged(
             raise _nothing_archived(counted.name, job)  # a pattern that names the root
         if not contents.root or finished.errors.sources_left_out:
             raise _without_root(counted.name, finished)
-        if not contents.anything and _holds_data(context.places.volume(counted.name)):
+        if not contents.anything and _holds_data(source.tree(counted.name)):
             raise _nothing_archived(counted.name, job)
         if swallowed:
             counted = counted.model_copy(update={"warnings": (EMPTY,)})
@@ -186,7 +146,7 @@ class _Contents:
 
 def _contents(counted: VolumeResult, context: Context) -> _Contents:
     """Look into a snapshot that is suspicious; half a second that a normal one does not cost."""
-    root = str(context.places.volume(counted.name))
+    root = context.places.archived(counted.name)
     if counted.files > 0:
         arguments: tuple[str, ...] = ("ls", NO_LOCK, str(counted.snapshot_id), root)
     else:

@@ -65,7 +65,7 @@ def read_record(snapshot: Snapshot, context: Context) -> RunRecord:
 
 def read_manifest(snapshot: Snapshot, volume: str, context: Context) -> VolumeManifest | None:
     """Return the manifest that was archived with a volume, or None for a snapshot without one."""
-    path = str(context.places.manifest(volume))
+    path = context.places.manifest(volume)
     if path not in snapshot.paths:
         return None
     return VolumeManifest.model_validate_json(_dump(snapshot, path, context))

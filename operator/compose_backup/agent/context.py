@@ -11,7 +11,15 @@ from compose_backup.agent.events import Diagnostics, Emitter
 from compose_backup.agent.looking import Engine
 from compose_backup.agent.processes import GRACE_SECONDS
 from compose_backup.agent.stopping import Stop
-from compose_backup.api.job import DOCKER_SOCKET, MANIFEST_ROOT, REPOSITORY_ROOT, VOLUMES_ROOT, RepositoryAccess
+from compose_backup.api.job import (
+    DOCKER_SOCKET,
+    LIVE_ROOT,
+    MANIFEST_ROOT,
+    REPOSITORY_ROOT,
+    SOURCE_LINK,
+    VOLUMES_ROOT,
+    RepositoryAccess,
+)
 from compose_backup.api.journal import JOURNAL_ROOT
 
 
@@ -19,8 +27,10 @@ from compose_backup.api.journal import JOURNAL_ROOT
 class Places:
     """Where things are in the agent container."""
 
+    live: str = LIVE_ROOT
     volumes: str = VOLUMES_ROOT
     manifests: str = MANIFEST_ROOT
+    source: str = SOURCE_LINK
     repository: str = REPOSITORY_ROOT
     journal: str = JOURNAL_ROOT
     docker_socket: str = DOCKER_SOCKET
@@ -29,11 +39,21 @@ class Places:
 
     def volume(self, name: str) -> Path:
         """Return where a volume is mounted."""
-        return Path(self.volumes, name)
+        return Path(self.live, "volumes", name)
 
-    def manifest(self, name: str) -> Path:
-        """Return where the manifest of a volume is written before it is archived."""
-        return Path(self.manifests, f"{name}.json")
+    def manifest(self, name: str) -> str:
+        """Return how the manifest of a volume is called in snapshots."""
+        return f"{self.manifests}/{name}.json"
+
+    def archived(self, name: str) -> str:
+        """Return how the root of a volume is called in snapshots."""
+        return f"{self.volumes}/{name}"
+
+    def read_from(self, directory: Path) -> None:
+        """Let the paths of snapshots lead below this directory, until the next call."""
+        link = Path(self.source)
+        link.unlink(missing_ok=True)
+        link.symlink_to(directory)
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,7 @@ def _restore(
     arguments = restore_arguments(
         plan.wanted.snapshot.id,
         context.places.volumes,
+        str(context.places.volume("")),
         [escaped(f"/{source}/{include}" if include else f"/{source}") for include in includes or ("",)],
         delete=job.existing_data == "Mirror",
     )

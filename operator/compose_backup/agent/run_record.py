@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from compose_backup.agent.archive import Archived, tags_of
+from compose_backup.agent.archive import Archived
 from compose_backup.agent.context import Context
 from compose_backup.agent.engines.restic import document_arguments, identity_arguments, writing_arguments
 from compose_backup.agent.engines.restic_output import Message
 from compose_backup.agent.events import now
 from compose_backup.agent.quiesce.window import Quiescence
+from compose_backup.agent.snapshots import tags_of
 from compose_backup.api import reasons
 from compose_backup.api.backup_run import Consistency
 from compose_backup.api.job import BackupJob

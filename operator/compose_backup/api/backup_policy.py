@@ -47,6 +47,7 @@ class Selector(Model):
 
 
 Method = Literal["Stop", "Pause", "None"]
+StageChoice = Literal["Auto", "Copy", "None"]
 HookPhase = Literal["pre", "post"]
 
 
@@ -89,6 +90,11 @@ class Quiesce(Model):
         ),
     ] = ()
     """Services that are treated differently, or that are quiesced although they use no selected volume."""
+    stage: StageChoice = "Auto"
+    """How the time that services are down is kept short. `Auto` clones the files of a volume beside it where the file
+    system can (XFS, btrfs), clones again what has changed while services are down, and archives the clones; elsewhere
+    it archives once live, and then what has changed. `Copy` copies where clones do not work, and needs the space.
+    `None` archives everything while services are down. Default: `Auto`."""
 
 
 class Hook(Model):

@@ -16,6 +16,7 @@ TERMINAL_PHASES: frozenset[str] = frozenset({"Succeeded", "PartiallyFailed", "Fa
 AT_WORK: frozenset[str] = frozenset({"Running", "Resuming"})
 """Phases in which an agent works on the host: it holds a place of `maxConcurrentRuns`."""
 Consistency = Literal["Stopped", "Frozen", "Live"]
+Means = Literal["Clone", "Copy", "Warm", "Everything"]
 Trigger = Literal["Schedule", "Request", "Manual"]
 
 TERMINAL_IS_FINAL = cel(
@@ -130,6 +131,24 @@ class Failure(Model):
     """Whether another attempt may succeed."""
 
 
+class WindowUse(Model):
+    """What it took to capture a volume while services were down."""
+
+    means: Means
+    """`Clone` or `Copy`: only what had changed since a first pass went into the stage, and the archive was taken from
+    there. `Warm`: only what had changed since a live pass was archived. `Everything`: all of it was archived."""
+    reason: Text | None = None
+    """Why no shorter means was taken."""
+    seconds: float = 0.0
+    """Seconds that it took while services were down."""
+    ahead_seconds: float = 0.0
+    """Seconds of the pass before services went down."""
+    stall_seconds: float | None = None
+    """The longest that one clone took while services ran: so long a writer to that file may have had to wait."""
+    pinned_bytes: int | None = None
+    """Bytes of the disk that the stage took at most."""
+
+
 class VolumeResult(Model):
     """What became of one volume."""
 
@@ -150,6 +169,8 @@ class VolumeResult(Model):
     """Number of files read."""
     duration_seconds: float = 0.0
     """Seconds that the archive took."""
+    window: WindowUse | None = None
+    """How it was captured while services were down; unset where none was."""
     warnings: Annotated[tuple[Text, ...], Field(max_length=10)] = ()
     """The first ten warnings."""
     error: Text | None = None

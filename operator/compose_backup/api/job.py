@@ -20,10 +20,15 @@ from compose_backup.api.journal import JournalPlan
 from compose_backup.api.record import RunRecord, Verdict, VolumeManifest
 from compose_backup.api.restore_request import ExistingData, ResolvedVolume, RestoredVolume
 
-# Where things are mounted in the agent container. The paths of volumes must stay the same from run to run: restic finds
-# the parent of a snapshot by them.
+# Where things are mounted in the agent container. What is archived lies below one directory, in `volumes/<volume>` and
+# `manifest/<volume>.json`: that is LIVE_ROOT, or the stage of a volume below STAGES_ROOT.
+LIVE_ROOT = "/live"
+STAGES_ROOT = "/stage"
+# How the same is called in snapshots, wherever it was read from: people restore by these paths, and two snapshots are
+# compared by them. In the agent's image they are links into SOURCE_LINK, which the agent points at what it archives.
 VOLUMES_ROOT = "/volumes"
 MANIFEST_ROOT = "/manifest"
+SOURCE_LINK = "/tmp/source"
 REPOSITORY_ROOT = "/repository"
 PARENT_ROOT = "/above-the-repository"  # never read: only that it is there counts
 DOCKER_SOCKET = "/run/compose-backup/docker.sock"
@@ -77,6 +82,21 @@ class CatalogJob(Model):
     """Instead of records: one snapshot of one volume."""
 
 
+class VolumeAhead(Model):
+    """What may be done of one volume before services go down."""
+
+    stage: str | None = None
+    """Where its stage is mounted, if it has one."""
+    no_stage: str | None = None
+    """Why it has none."""
+    copies: bool = False
+    """Whether files are copied into the stage where clones do not work."""
+    churn_bytes: int = 0
+    """What the last run added of it: so much must stay free beside its stage, besides a tenth of the disk."""
+    warm: bool = False
+    """Whether a live pass may help, where clones do not work."""
+
+
 class BackupJob(Model):
     """Archive volumes, one snapshot each, then write the run record."""
 
@@ -92,12 +112,14 @@ class BackupJob(Model):
     plan: JournalPlan
     """Which containers go down meanwhile, and which hooks are run."""
     exclude_files: tuple[str, ...] = ()
+    ahead: dict[str, VolumeAhead] = {}
+    """By volume; a volume that is not here is archived as a whole while services are down."""
     seconds_left: int | None = None
     """Until the run's deadline; None without one."""
 
 
 class RestoreJob(Model):
-    """Restore volumes in place. The target volume is mounted under the *source's* name below VOLUMES_ROOT."""
+    """Restore volumes in place. The target volume is mounted under the *source's* name below LIVE_ROOT."""
 
     volumes: tuple[ResolvedVolume, ...]
     created: tuple[str, ...] = ()

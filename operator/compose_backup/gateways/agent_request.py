@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from compose_backup.api.job import MANIFEST_ROOT
+from compose_backup.api.job import LIVE_ROOT
 from compose_backup.planning.facts import AgentContainer, AgentMount
 
 MIB = 1024 * 1024
@@ -45,7 +45,7 @@ def _host_config(wanted: AgentContainer) -> dict[str, Any]:
         "LogConfig": {"Type": "local", "Config": {"max-size": "10m", "max-file": "2"}},
         "ReadonlyRootfs": True,
         # restic builds packs in /tmp. What lies in a tmpfs counts as memory of the container.
-        "Tmpfs": {"/tmp": _tmpfs(wanted.memory_bytes // 2), MANIFEST_ROOT: _tmpfs(MANIFEST_BYTES)},
+        "Tmpfs": {"/tmp": _tmpfs(wanted.memory_bytes // 2), f"{LIVE_ROOT}/manifest": _tmpfs(MANIFEST_BYTES)},
         "SecurityOpt": ["no-new-privileges"],
         "CapDrop": ["ALL"],
         "CapAdd": list(wanted.capabilities),

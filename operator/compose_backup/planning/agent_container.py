@@ -6,12 +6,13 @@ Called by reconcile/run_attempt.py, restore_start.py, journals.py, archive_repos
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 from compose_backup.api.archive_repository import Storage
 from compose_backup.api.compose_host import AgentSettings
-from compose_backup.api.job import DOCKER_SOCKET, PARENT_ROOT, REPOSITORY_ROOT, VOLUMES_ROOT
+from compose_backup.api.job import DOCKER_SOCKET, LIVE_ROOT, PARENT_ROOT, REPOSITORY_ROOT
 from compose_backup.api.journal import JOURNAL_ROOT
 from compose_backup.planning.facts import AgentContainer, AgentMount
 from compose_backup.planning.repository import directory
@@ -32,7 +33,13 @@ RESTORE_CAPABILITIES = (
     "SETFCAP",  # gives file capabilities back
 )
 REPOSITORY_CAPABILITIES = ("DAC_OVERRIDE",)  # opens and creates a repository in a directory of another user
+STAGING_CAPABILITIES = (
+    *BACKUP_CAPABILITIES,
+    *(one for one in RESTORE_CAPABILITIES if one not in BACKUP_CAPABILITIES),  # a stage holds what a volume holds
+)
 CLEANUP_CAPABILITIES: tuple[str, ...] = ()  # the socket and the journal belong to user 0
+
+NO_STAGES: Mapping[str, str] = MappingProxyType({})
 
 
 def repository_mount(storage: Storage, *, read_only: bool, may_create: bool) -> AgentMount:
@@ -54,11 +61,19 @@ def parent_mounts(storage: Storage, *, may_create: bool) -> tuple[AgentMount, ..
 
 
 def backup_mounts(
-    volumes: Sequence[str], repository: AgentMount, docker_socket: str, journal: str | None = None
+    volumes: Sequence[str],
+    repository: AgentMount,
+    docker_socket: str,
+    journal: str | None = None,
+    stages: Mapping[str, str] = NO_STAGES,
 ) -> tuple[AgentMount, ...]:
-    """Return volumes read-only, the repository, the Docker socket, and the journal where anything is to be undone."""
+    """Return volumes read-only, the repository, the Docker socket, and the journal where anything is to be undone.
+
+    `stages` holds where a stage volume is mounted, by its name.
+    """
     return (
-        *(AgentMount("volume", name, f"{VOLUMES_ROOT}/{name}", read_only=True) for name in volumes),
+        *(AgentMount("volume", name, f"{LIVE_ROOT}/volumes/{name}", read_only=True) for name in volumes),
+        *(AgentMount("volume", name, target, read_only=False) for name, target in stages.items()),
         repository,
         *_quiescing_mounts(docker_socket, journal),
     )
@@ -69,7 +84,7 @@ def restore_mounts(
 ) -> tuple[AgentMount, ...]:
     """Return each target volume mounted under the name of its source, since snapshots hold the source's path."""
     return (
-        *(AgentMount("volume", target, f"{VOLUMES_ROOT}/{source}", read_only=False) for source, target in pairs),
+        *(AgentMount("volume", target, f"{LIVE_ROOT}/volumes/{source}", read_only=False) for source, target in pairs),
         repository,
         *_quiescing_mounts(docker_socket, journal),
     )

@@ -25,7 +25,7 @@ OWNER_NAMESPACE = PREFIX + "owner-namespace"
 OWNER_NAME = PREFIX + "owner-name"
 OWNER_UID = PREFIX + "owner-uid"
 
-Purpose = Literal["run", "restore", "probe", "catalog", "cleanup", "journal"]
+Purpose = Literal["run", "restore", "probe", "catalog", "cleanup", "journal", "stage"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,11 @@ def agent_name(purpose: Purpose, uid: str) -> str:
 def journal_name(uid: str) -> str:
     """Return the name of the volume that remembers what an object's agent has stopped."""
     return f"compose-backup-journal-{uid}"
+
+
+def stage_name(uid: str, number: str) -> str:
+    """Return the name of the volume that takes the clones of one volume of a run."""
+    return f"compose-backup-stage-{uid}-{number}"
 
 
 def archive_identity(cluster: str, namespace: str, host: str) -> str:

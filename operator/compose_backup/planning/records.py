@@ -17,6 +17,8 @@ from compose_backup.api.job import CatalogJob
 
 RUN = "run"
 RECORD = "record"
+WARM = "warm"
+"""A snapshot that others are compared with, and nothing else."""
 GOOD = frozenset({"Succeeded"})
 WITH_GOOD_VOLUMES = frozenset({"Succeeded", "PartiallyFailed"})
 MAX_POINTS = 50
@@ -38,7 +40,7 @@ class Snapshot:
 
     @property
     def kind(self) -> str | None:
-        """`run` or `record`, or None for a snapshot that is not ours."""
+        """`run`, `record` or `warm`, or None for a snapshot that is not ours."""
         return self.tags.get("kind")
 
     @property
@@ -80,14 +82,15 @@ def newest_first(found: Iterable[Snapshot]) -> list[Snapshot]:
     return sorted(found, key=lambda one: (one.time, one.attempt, (one.finished or one.time).timestamp()), reverse=True)
 
 
-def parent(found: Iterable[Snapshot], policy: str, host: str, paths: Sequence[str]) -> Snapshot | None:
-    """Return the newest snapshot of the same policy, host and paths: what restic compares files with."""
-    alike = [
-        one
-        for one in found
-        if one.kind == RUN and one.tags.get("policy") == policy and one.host == host and set(one.paths) == set(paths)
-    ]
+def parent(found: Iterable[Snapshot], policy: str, host: str, path: str) -> Snapshot | None:
+    """Return the newest snapshot of the same policy, host and path: what restic compares files with."""
+    alike = [one for one in found if is_of(one, RUN, policy, host) and path in one.paths]
     return next(iter(newest_first(alike)), None)
+
+
+def is_of(snapshot: Snapshot, kind: str, policy: str, host: str) -> bool:
+    """Return whether a snapshot is of this kind and was made for this policy and host."""
+    return (snapshot.kind, snapshot.tags.get("policy"), snapshot.host) == (kind, policy, host)
 
 
 def record_of_run(found: Iterable[Snapshot], run_uid: str) -> Snapshot | None:

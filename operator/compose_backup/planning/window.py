@@ -16,7 +16,7 @@ RUNS_COUNTED = 3
 
 
 def downtimes(runs: Iterable[Run], policy_uid: str, volumes: Collection[str], quiesce: Quiesce) -> list[float]:
-    """Return the downtimes in seconds of the last good runs that did the same: same policy, volumes and method."""
+    """Return the downtimes in seconds of the last good runs that did the same: same policy, volumes and way."""
     alike = [run for run in runs if _is_alike(run, policy_uid, volumes, quiesce)]
     newest = sorted(alike, key=lambda run: run.status.completion_time or run.created, reverse=True)
     return [run.status.quiesce.downtime_seconds for run in newest[:RUNS_COUNTED] if run.status.quiesce]
@@ -27,7 +27,8 @@ def _is_alike(run: Run, policy_uid: str, volumes: Collection[str], quiesce: Quie
     if run.status.phase != "Succeeded" or resolved is None or measured is None or not measured.services:
         return False
     same_volumes = set(resolved.volumes) == set(volumes)
-    return resolved.policy_uid == policy_uid and same_volumes and resolved.quiesce.method == quiesce.method
+    same_way = (resolved.quiesce.method, resolved.quiesce.stage) == (quiesce.method, quiesce.stage)
+    return resolved.policy_uid == policy_uid and same_volumes and same_way
 
 
 def estimate(runs: Iterable[Run], policy_uid: str, volumes: Collection[str], quiesce: Quiesce) -> float | None:

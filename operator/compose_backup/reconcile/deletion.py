@@ -12,7 +12,7 @@ import logging
 
 from compose_backup.errors import ComposeBackupError
 from compose_backup.planning.labels import Owner
-from compose_backup.reconcile import debts, journals, sweep
+from compose_backup.reconcile import debts, journals, stages, sweep
 from compose_backup.reconcile.ports import DockerHost
 from compose_backup.reconcile.queue import Key
 from compose_backup.reconcile.world import Pledge, World
@@ -48,6 +48,7 @@ async def end_agents(world: World, uid: str) -> None:
             ]
             pending = [await sweep.settle_container(world, docker, container) for container in mine]
             if not any(pending):
+                await stages.remove(docker, world.installation, uid)
                 await _settle_journal(world, docker, pledge, uid)
                 return
             await asyncio.sleep(PAUSE_SECONDS)

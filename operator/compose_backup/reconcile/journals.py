@@ -16,7 +16,7 @@ from compose_backup.api import reasons
 from compose_backup.api.backup_run import Failure, QuiesceResult
 from compose_backup.api.job import CleanupJob, Job
 from compose_backup.api.journal import JournalPlan
-from compose_backup.api.kinds import COMPOSE_HOST
+from compose_backup.api.kinds import BACKUP_RUN, COMPOSE_HOST
 from compose_backup.api.resources import Host
 from compose_backup.errors import ComposeBackupError, Stalled
 from compose_backup.planning import debts, downtime, labels, quiescing
@@ -26,7 +26,7 @@ from compose_backup.planning.agent_state import Died, NeverStarted, Reported, Wo
 from compose_backup.planning.checks import Objection
 from compose_backup.planning.facts import Inventory, Volume
 from compose_backup.planning.labels import Owner
-from compose_backup.reconcile import agents, second_line
+from compose_backup.reconcile import agents, second_line, stages
 from compose_backup.reconcile.ports import DockerHost
 from compose_backup.reconcile.queue import Key
 from compose_backup.reconcile.second_line import Left
@@ -183,6 +183,8 @@ def handing_over(site: Site) -> agents.Action:
 async def _without_containers(site: Site, *, cleaner: bool = True) -> bool:
     site.world.memory.resuming.pop(site.owner.uid, None)
     removed = await _tried(site, site.docker.remove_agent(site.agent))
+    if removed and site.owner.kind == BACKUP_RUN.name:
+        await _tried(site, stages.remove(site.docker, site.world.installation, site.owner.uid))
     return removed and (not cleaner or await _tried(site, site.docker.remove_agent(site.cleaner)))
 
 

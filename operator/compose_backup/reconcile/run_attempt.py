@@ -13,9 +13,10 @@ from compose_backup.api.backup_run import BackupRunStatus, Failure
 from compose_backup.api.job import BackupJob, Job, Report
 from compose_backup.api.journal import JournalPlan
 from compose_backup.errors import Stalled
-from compose_backup.planning import agent_state, humanize, labels
+from compose_backup.planning import agent_state, humanize, labels, staging
 from compose_backup.planning.agent_container import (
     BACKUP_CAPABILITIES,
+    STAGING_CAPABILITIES,
     agent_container,
     backup_mounts,
     repository_mount,
@@ -23,12 +24,13 @@ from compose_backup.planning.agent_container import (
 from compose_backup.planning.checks import Objection
 from compose_backup.planning.facts import AgentContainer, AgentLook
 from compose_backup.planning.quiescing import Intent
-from compose_backup.reconcile import agents, deletion, journals, second_line
+from compose_backup.planning.staging import NOTHING_AHEAD, Ahead
+from compose_backup.reconcile import agents, deletion, journals, second_line, stages
 from compose_backup.reconcile.outcome import Outcome
 from compose_backup.reconcile.run_admission import readmit
 from compose_backup.reconcile.run_end import attempt_ended
 from compose_backup.reconcile.run_outcomes import WAIT_SECONDS, end, resuming, waiting, working
-from compose_backup.reconcile.run_place import Placed, deadline_passed
+from compose_backup.reconcile.run_place import Placed, deadline_passed, earlier_runs
 
 RETRYABLE = (reasons.VOLUME_MOUNT_FAILED, reasons.ENGINE_ERROR, reasons.IMAGE_UNAVAILABLE)
 
@@ -56,7 +58,10 @@ async def next_attempt(placed: Placed) -> Outcome:
         return await readmit(placed, inventory, objection)
     if isinstance(plan, Objection):
         return _put_off(placed, plan)
-    return await _start(placed, attempt, plan)
+    resolved = placed.run.status.resolved
+    assert resolved
+    ahead = staging.ahead(placed.run, resolved, plan, inventory, earlier_runs(placed.world, placed.run))
+    return await _start(placed, attempt, plan, ahead)
 
 
 def _put_off(placed: Placed, objection: Objection) -> Outcome:
@@ -77,13 +82,14 @@ async def _settled(placed: Placed) -> Outcome | None:
     return resuming(placed.run.status, settlement)
 
 
-async def _start(placed: Placed, attempt: int, plan: JournalPlan) -> Outcome:
+async def _start(placed: Placed, attempt: int, plan: JournalPlan, ahead: Ahead) -> Outcome:
     status = _begun(placed, attempt)
-    container = _container(placed, attempt, plan)
+    container = _container(placed, attempt, plan, ahead)
     try:
+        await stages.make(placed.docker, ahead, placed.site.owner, placed.world.installation)
         if plan.needs_journal:
             await journals.open_journal(placed.site, plan)
-        container_id = await placed.docker.start_agent(container, _job(placed, attempt, plan).framed())
+        container_id = await placed.docker.start_agent(container, _job(placed, attempt, plan, ahead).framed())
     except Stalled as error:
         failure = Failure(reason=error.reason, message=error.message, retryable=error.reason in RETRYABLE)
         # It may have had its job for a moment.
@@ -116,7 +122,7 @@ async def _found_container(placed: Placed, look: AgentLook) -> Outcome:
         if has_its_job is None:
             return Outcome(look_again_in=agents.POLL_SECONDS)
         if has_its_job:
-            return _working(placed, _begun(placed, attempt), _container(placed, attempt, None), look.container_id)
+            return _working(placed, _begun(placed, attempt), _container(placed, attempt), look.container_id)
     if look.alive:  # never removed while it may be starting services; one that hangs is ended in the end
         await placed.docker.terminate_agent(placed.container)
         await agents.sight(placed.world, placed.docker, placed.container)
@@ -150,23 +156,26 @@ def _intent(placed: Placed, attempt: int) -> Intent:
     )
 
 
-def _container(placed: Placed, attempt: int, plan: JournalPlan | None) -> AgentContainer:
+def _container(
+    placed: Placed, attempt: int, plan: JournalPlan | None = None, ahead: Ahead = NOTHING_AHEAD
+) -> AgentContainer:
     resolved = placed.run.status.resolved
     assert resolved
     marks = {**labels.agent_labels(placed.site.owner, placed.world.installation, "run"), labels.ATTEMPT: str(attempt)}
     journal = placed.site.volume if plan and plan.needs_journal else None
+    wanted = staging.stages_of(ahead, placed.run.uid)
     repository = repository_mount(placed.repository.spec.storage, read_only=False, may_create=False)
     return agent_container(
         placed.container,
         {**marks, labels.JOURNAL: journal} if journal else marks,
-        backup_mounts(resolved.volumes, repository, placed.host.spec.agent.docker_socket, journal),
-        BACKUP_CAPABILITIES,
+        backup_mounts(resolved.volumes, repository, placed.host.spec.agent.docker_socket, journal, wanted),
+        STAGING_CAPABILITIES if wanted else BACKUP_CAPABILITIES,
         placed.host.spec.agent,
         placed.world.settings.agent_image,
     )
 
 
-def _job(placed: Placed, attempt: int, plan: JournalPlan) -> Job:
+def _job(placed: Placed, attempt: int, plan: JournalPlan, ahead: Ahead) -> Job:
     run, world, resolved = placed.run, placed.world, placed.run.status.resolved
     assert resolved
     left = int((resolved.deadline - world.now()).total_seconds()) if resolved.deadline else None
@@ -184,6 +193,7 @@ def _job(placed: Placed, attempt: int, plan: JournalPlan) -> Job:
             volumes=resolved.volumes,
             plan=plan,
             exclude_files=resolved.exclude_files,
+            ahead=dict(ahead),
             seconds_left=left,
         ),
     )

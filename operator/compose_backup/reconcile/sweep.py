@@ -12,10 +12,11 @@ import logging
 from compose_backup.api.resources import Host
 from compose_backup.errors import ComposeBackupError, Stalled
 from compose_backup.planning import debts as planning
-from compose_backup.planning.facts import OwnContainer
+from compose_backup.planning import staging
+from compose_backup.planning.facts import Inventory, OwnContainer
 from compose_backup.planning.labels import PURPOSE, Owner
 from compose_backup.planning.sweeping import Verdict, verdict
-from compose_backup.reconcile import debts, journals
+from compose_backup.reconcile import debts, journals, stages
 from compose_backup.reconcile.access import address_of
 from compose_backup.reconcile.ports import DockerHost
 from compose_backup.reconcile.world import World
@@ -30,7 +31,9 @@ async def sweep_host(world: World, host: Host) -> bool:
         pending = [
             await settle_container(world, docker, one) for one in await docker.own_containers(world.installation)
         ]
-        if await _has_orphans(world, docker):
+        inventory = await docker.inventory()
+        await _sweep_stages(world, docker, inventory)
+        if await _has_orphans(world, inventory):
             journals.wake_host(world, host)
         return any(pending)
     except ComposeBackupError as error:
@@ -67,7 +70,14 @@ async def _settle(world: World, docker: DockerHost, container: OwnContainer) -> 
             return False
 
 
-async def _has_orphans(world: World, docker: DockerHost) -> bool:
+async def _sweep_stages(world: World, docker: DockerHost, inventory: Inventory) -> None:
+    """Remove the stage volumes whose object is gone or finished."""
+    for name, owner in staging.made_stages(inventory, world.installation):
+        if not await debts.is_needed(world, owner):
+            await stages.remove_one(docker, name)
+
+
+async def _has_orphans(world: World, inventory: Inventory) -> bool:
     """Return whether a journal is left that no object needs any more."""
-    found = planning.own_journals(await docker.inventory(), world.installation)
+    found = planning.own_journals(inventory, world.installation)
     return any([not await debts.is_needed(world, owner) for _, _, owner in found])

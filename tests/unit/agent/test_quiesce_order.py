@@ -18,6 +18,7 @@ from compose_backup.agent.looking import Look
 from compose_backup.agent.manifest import manifest_of
 from compose_backup.agent.processes import Runner
 from compose_backup.agent.quiesce.checks import look_for, refuse_changes
+from compose_backup.agent.snapshots import Source
 from compose_backup.api import reasons
 from compose_backup.api.job import BackupJob, RepositoryAccess
 from compose_backup.api.record import RootDirectory
@@ -95,14 +96,14 @@ def test_a_volume_is_flushed_before_it_is_read(scene: Scene) -> None:
     root = RootDirectory(uid=0, gid=0, mode=0o755)
     manifest = manifest_of(Volume("data"), root, Look(Inventory(), {}), str, ("1", "2"))
     with pytest.raises(FileNotFoundError):
-        archive("data", manifest, job(), None, context, lambda _: None)
-    assert context.places.manifest("data").exists() and not (scene.root / "was-run").exists()
+        archive("data", manifest, job(), Source(scene.root), context, lambda _: None)
+    assert (scene.root / "manifest" / "data.json").exists() and not (scene.root / "was-run").exists()
 
 
 def context_of(scene: Scene, program: Path) -> Context:
     """Return the outside of a job with a program of ours for restic."""
     access = RepositoryAccess.model_validate({"password": "canary"})
-    places = Places(volumes=str(scene.root / "volumes"), manifests=str(scene.root / "manifest"))
+    places = Places(live=str(scene.root), source=str(scene.root / "source"))
     restic = Restic(Runner(scene.stop), access, str(scene.root), str(program), str(scene.root), lambda _: None)
     outside = replace(scene.outside(), places=places)
     return Context(**vars(outside), access=access, restic=restic)

@@ -44,15 +44,15 @@ def test_excludes_stay_in_the_volume(pattern: str, expected: str) -> None:
 
 @pytest.mark.parametrize("delete", [True, False])
 def test_restore(delete: bool) -> None:
-    arguments = restic.restore_arguments("abc", "/volumes", ["/v"], delete=delete)
-    assert arguments[:4] == ("restore", "abc:/volumes", "--target=/volumes", "--include=/v")
+    arguments = restic.restore_arguments("abc", "/volumes", "/live/volumes", ["/v"], delete=delete)
+    assert arguments[:4] == ("restore", "abc:/volumes", "--target=/live/volumes", "--include=/v")
     assert ("--delete" in arguments) == delete
     assert {"--sparse", "--exclude-xattr=trusted.*", "--retry-lock=10m"} <= set(arguments)
 
 
 def test_restore_without_include_is_refused() -> None:
     with pytest.raises(ValueError):
-        restic.restore_arguments("abc", "/volumes", [], delete=True)
+        restic.restore_arguments("abc", "/volumes", "/live/volumes", [], delete=True)
 
 
 def test_escaped() -> None:

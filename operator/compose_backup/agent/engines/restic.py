@@ -61,6 +61,11 @@ def writing_arguments(access: RepositoryAccess) -> tuple[str, ...]:
     return (f"--compression={access.compression}", *pack_size, RETRY_LOCK)
 
 
+def excluding(patterns: Sequence[str]) -> tuple[str, ...]:
+    """Return patterns of our own as arguments."""
+    return tuple(f"--exclude={pattern}" for pattern in patterns)
+
+
 def excludes(patterns: Sequence[str], root: str) -> tuple[str, ...]:
     """Return a user's patterns as arguments, each held inside the volume.
 
@@ -82,9 +87,16 @@ def backup_arguments(
     parent: str | None,
     excluded: Sequence[str],
     paths: Sequence[str],
+    *,
+    trusts_times: bool = False,
 ) -> tuple[str, ...]:
-    """Return the arguments that archive paths into one snapshot. Without a parent everything is read."""
-    compared = (f"--parent={parent}",) if parent else ("--force",)
+    """Return the arguments that archive paths into one snapshot. Without a parent everything is read.
+
+    `trusts_times` compares size and modification time alone: right only where somebody has seen to the rest.
+    """
+    compared: tuple[str, ...] = (f"--parent={parent}",) if parent else ("--force",)
+    if parent and trusts_times:
+        compared += ("--ignore-inode", "--ignore-ctime")
     return ("backup", *writing, *identity, *compared, "--one-file-system", *excluded, "--", *paths)
 
 
@@ -93,8 +105,10 @@ def document_arguments(identity: Sequence[str], writing: Sequence[str], file_nam
     return ("backup", *writing, *identity, "--stdin", f"--stdin-filename={file_name}")
 
 
-def restore_arguments(snapshot_id: str, root: str, includes: Sequence[str], *, delete: bool) -> tuple[str, ...]:
-    """Return the arguments that restore parts of one volume in place.
+def restore_arguments(
+    snapshot_id: str, root: str, target: str, includes: Sequence[str], *, delete: bool
+) -> tuple[str, ...]:
+    """Return the arguments that restore parts of one volume in place: what lies below `root` in the snapshot.
 
     The root of all volumes is the target, so that owner and mode of the volume itself come back, and an include is
     never left out: with `--delete` and without one, restic erases every other volume below the target.
@@ -104,7 +118,7 @@ def restore_arguments(snapshot_id: str, root: str, includes: Sequence[str], *, d
     wanted = tuple(f"--include={include}" for include in includes)
     deleting = ("--delete",) if delete else ()
     kept = ("--sparse", "--exclude-xattr=trusted.*", RETRY_LOCK)
-    return ("restore", f"{snapshot_id}:{root}", f"--target={root}", *wanted, *deleting, *kept)
+    return ("restore", f"{snapshot_id}:{root}", f"--target={target}", *wanted, *deleting, *kept)
 
 
 def escaped(path: str) -> str:
