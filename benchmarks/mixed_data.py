@@ -1,6 +1,6 @@
 """Data as services leave it: logs, database pages, media, and thousands of small files. The same bytes for a seed.
 
-Used by run_latency.py and archive_speed.py.
+Used by run_latency.py, archive_speed.py, unchanged_volume.py and window_data.py.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ WORDS = (b" GET /api/v1/orders/", b" POST /api/v1/carts/", b" connection from 10
 def write(directory: Path, seed: int = 1) -> int:
     """Fill a directory with more than a gibibyte and return the number of bytes."""
     chance = random.Random(seed)
-    _write_files(directory / "logs", LOG_MIB, 50, chance, _log)
-    _write_files(directory / "database", DATABASE_MIB, 70, chance, _pages)
+    _write_files(directory / "logs", LOG_MIB, 50, chance, log)
+    _write_files(directory / "database", DATABASE_MIB, 70, chance, pages)
     _write_files(directory / "media", MEDIA_MIB, 10, chance, _noise)
     for number in range(SMALL_FILES):
         folder = directory / "small" / f"{number % 100:02}"
@@ -35,7 +35,7 @@ def write(directory: Path, seed: int = 1) -> int:
 
 def write_little(directory: Path, seed: int) -> None:
     """Fill a directory with a few files of some megabytes."""
-    _write_files(directory, 4, 1, random.Random(seed), _pages)
+    _write_files(directory, 4, 1, random.Random(seed), pages)
 
 
 def _write_files(directory: Path, total: int, each: int, chance: random.Random, content: object) -> None:
@@ -52,7 +52,7 @@ def _noise(chance: random.Random) -> bytes:
     return chance.randbytes(MIB)
 
 
-def _log(chance: random.Random) -> bytes:
+def log(chance: random.Random) -> bytes:
     """Return a mebibyte of lines that are much alike."""
     numbers = chance.randbytes(MIB // 8).hex(" ", 8).encode().split()
     lines = [
@@ -62,7 +62,7 @@ def _log(chance: random.Random) -> bytes:
     return b"\n".join(lines)[:MIB]
 
 
-def _pages(chance: random.Random) -> bytes:
+def pages(chance: random.Random) -> bytes:
     """Return a mebibyte of database pages: a header, records that differ a little, and free space."""
     used = PAGE_BYTES // 4
     return b"".join(

@@ -7,23 +7,45 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import archive_speed
+import clone_stall
+import coming_back
 import figures
 import idle_operator
+import journal_cost
 import many_policies
 import restored_tree
 import run_latency
 import turns
+import unchanged_volume
+import window_by_archive
+import window_by_stage
 from realparts.steps import StepFailed, say
 from stage import STATE
 
 SCRIPTS = {
     script.__name__: script.measure
-    for script in (run_latency, archive_speed, restored_tree, idle_operator, many_policies, turns)
+    for script in (
+        run_latency,
+        archive_speed,
+        restored_tree,
+        idle_operator,
+        many_policies,
+        turns,
+        window_by_stage,
+        window_by_archive,
+        clone_stall,
+        unchanged_volume,
+        journal_cost,
+        coming_back,
+    )
 }
+# A part that does not come up, a disk that is full, a program that ends with an error: the other figures are measured.
+COULD_NOT = (StepFailed, RuntimeError, LookupError, AssertionError, OSError, subprocess.SubprocessError)
 
 
 def main(words: list[str]) -> int:
@@ -40,7 +62,7 @@ def main(words: list[str]) -> int:
         print(f"# {name}: load average {os.getloadavg()[0]:.1f}", flush=True)
         try:
             found = SCRIPTS[name]()
-        except (StepFailed, RuntimeError, TimeoutError, LookupError) as error:
+        except COULD_NOT as error:
             say(f"{name} could not be measured: {error}")
             print(f"{name} - - - MISSED", flush=True)
             failed = True

@@ -26,7 +26,7 @@ from realparts import ground, installed
 from realparts.control_plane import ControlPlane
 from realparts.engine import Engine
 
-STATE = ground.REPOSITORY / ".sandbox"
+STATE = ground.state_directory()
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """File systems of several kinds, in images of their own, mounted by a loop device for as long as a session lasts.
 
-Called by tests/stage.
+Called by tests/stage, tests/chaos and the benchmarks.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from realparts.steps import run
 REMEDY = "run the command by hand as root; loop devices and the file system's module must be there"
 MEBIBYTE = 1024 * 1024
 
-# As small as mkfs takes them. The inodes of `ext4-coarse` have no room for fractions of a second (-I, mkfs.ext4(8)).
+# As small as mkfs takes them, but for those that hold much. The inodes of `ext4-coarse` have no room for fractions of a
+# second (-I, mkfs.ext4(8)).
 MAKE = {
     "xfs": (["mkfs.xfs", "-q", "-m", "reflink=1"], 320 * MEBIBYTE, "xfsprogs"),
     "xfs-for-an-engine": (["mkfs.xfs", "-q", "-m", "reflink=1"], 4096 * MEBIBYTE, "xfsprogs"),
     "btrfs": (["mkfs.btrfs", "-q"], 256 * MEBIBYTE, "btrfs-progs"),
     "ext4": (["mkfs.ext4", "-q"], 256 * MEBIBYTE, "e2fsprogs"),
     "ext4-coarse": (["mkfs.ext4", "-q", "-I", "128"], 64 * MEBIBYTE, "e2fsprogs"),
+    "xfs-for-figures": (["mkfs.xfs", "-q", "-m", "reflink=1"], 20480 * MEBIBYTE, "xfsprogs"),
+    "ext4-for-figures": (["mkfs.ext4", "-q", "-E", "lazy_itable_init=0"], 20480 * MEBIBYTE, "e2fsprogs"),
 }
 
 
