@@ -89,9 +89,14 @@ class Stage:
         """The password, the host and the repository."""
         return secret("repository", password=PASSWORD), self.host, repository(self.repository)
 
-    def declare(self, *policies: Document) -> None:
-        """Apply host, repository and policies, and wait until all are ready. The repository exists already."""
-        repositories.make(self.repository, PASSWORD)
+    def declare(self, *policies: Document, slow_to_open: bool = False) -> None:
+        """Apply host, repository and policies, and wait until all are ready.
+
+        The repository exists already, with a cheap key. One that is slow to open is made by its agent: an agent that
+        gets little of a processor then works for as long as a test takes.
+        """
+        if not slow_to_open:
+            repositories.make(self.repository, PASSWORD)
         self.scene.apply(*self.place, *policies)
         self.scene.wait_ready("composehost", "srv1")
         self.scene.wait_ready("archiverepository", "main", seconds=90)

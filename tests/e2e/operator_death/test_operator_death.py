@@ -25,7 +25,7 @@ LONG_RUN_SECONDS = 30
 def test_a_long_run_outlives_operator_and_api_server(stage: Stage, tmp_path: Path) -> None:
     scene = stage.scene
     volumes = [stage.volume("first", megabytes=40), stage.volume("second", megabytes=8)]
-    stage.declare(policy(volumes))
+    stage.declare(policy(volumes), slow_to_open=True)
     with counted_starts(scene.engine, scene.namespace, "run", tmp_path / "starts") as starts:
         run = scene.request_run("nightly", "through-the-night")
         began = time.monotonic()

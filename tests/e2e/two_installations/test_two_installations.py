@@ -15,7 +15,7 @@ from e2e.stage import WHOLE, Stage, policy
 
 def test_a_sweep_touches_nothing_of_another_installation(own_stage: Stage, other_stage: Stage) -> None:
     volume = own_stage.volume("data", megabytes=8)
-    own_stage.declare(policy([volume]))
+    own_stage.declare(policy([volume]), slow_to_open=True)
     other_stage.declare(policy([volume], name="theirs"))
     run = own_stage.scene.request_run("nightly", "undisturbed")
     agent = own_stage.started("run", run, cpus=0.1)
@@ -60,7 +60,7 @@ def test_of_two_clusters_that_want_one_service_one_waits_and_names_the_other(
 ) -> None:
     volume = own_stage.volume("data", megabytes=8)
     own_stage.run_container("database", "--volume", f"{volume}:/data")
-    own_stage.declare(policy([volume]))
+    own_stage.declare(policy([volume]), slow_to_open=True)
     other_stage.declare(policy([volume], name="theirs"))
     first = own_stage.scene.request_run("nightly", "first")
     agent = own_stage.started("run", first, cpus=0.1)
