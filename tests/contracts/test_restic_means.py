@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -92,6 +94,17 @@ def writing_when_stopped(file: Path, text: bytes) -> Callable[[Call], None]:
     return write
 
 
+@contextmanager
+def small_disk(place: Path) -> Iterator[Callable[[], object]]:
+    """Mount a disk of its own on a directory; yield what fills it but for less than must stay free."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "small", place], check=True)
+    ballast = place / "ballast"
+    try:
+        yield lambda: ballast.write_bytes(bytes(int(3.8 * MIB)))
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
 def age(root: Path) -> None:
     """Wait until no file has changed so shortly before that a change of the same time could hide."""
     newest = max(path.lstat().st_ctime_ns for path in (root, *root.rglob("*")))
@@ -171,6 +184,25 @@ class TestStage:
             report = shop.backup("data", "more", plan=plan(services=SHOP, max_seconds=4), ahead={"data": staged})
         assert report.backup is not None and reason_of(report) == reasons.WINDOW_EXCEEDED
         assert [one.phase for one in report.backup.volumes] == ["Succeeded", "Failed"]
+
+    def test_a_disk_that_runs_full_while_it_is_archived_ends_the_attempt(
+        self, shop: Bench, staged: VolumeAhead
+    ) -> None:
+        """What restic has read by then may be half gone; services are up, and the next attempt takes no stage."""
+        with small_disk(Path(str(staged.stage))) as fill:
+            with surrounded_restic(shop, "--tag=kind=run", fill, lambda: None):
+                report = backup(shop, staged)
+            assert reason_of(report) == reasons.STAGE_DROPPED and report.failure and report.failure.retryable
+            assert shop.engine.states() == ALL_UP and [one.name for one in Path(str(staged.stage)).iterdir()] == [
+                "ballast"
+            ]
+        assert kinds(shop) == {"kind=run", "kind=record"}
+
+    def test_a_disk_that_is_full_before_is_told(self, shop: Bench, staged: VolumeAhead) -> None:
+        with small_disk(Path(str(staged.stage))) as fill:
+            fill()
+            report = backup(shop, staged)
+        assert use(report).means == "Everything" and "must stay free" in str(use(report).reason)
 
     def test_where_it_cannot_be_the_reason_is_told(self, shop: Bench, staged: VolumeAhead) -> None:
         """Without leave to copy, and on a file system without clones."""

@@ -97,6 +97,7 @@ class Prepared:
     def check(self) -> None:
         """Raise AgentFailed when the stage was dropped while it was read: then what was read is worth nothing."""
         if self.guard is not None:
+            self.guard.look()
             try:
                 self.guard.check()
             except StageUnusable as error:

@@ -137,6 +137,7 @@ class Attempt:
             return captured
 
         def act() -> Archived:
+            prepared.check()
             source = prepared.source(snapshots)
             archived = self._archive(name, captured.manifest, source)
             prepared.check()
@@ -151,7 +152,8 @@ class Attempt:
 
     def _archive(self, name: str, manifest: VolumeManifest, source: Source) -> Archived:
         def report(status: Message) -> None:
-            self.volumes[name].look_after_space()
+            for one in self.volumes.values():
+                one.look_after_space()
             self.context.emitter.progress(self._tally.take(name, status))
 
         report({})
