@@ -1,4 +1,4 @@
-"""Flush a file system: what was written before is on it afterwards. Called by agent/archive.py."""
+"""Flush a file system: what was written before is on it afterwards. Called by archive.py, warm.py and stage/."""
 
 from __future__ import annotations
 
