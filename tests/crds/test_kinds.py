@@ -174,7 +174,7 @@ def test_wait_returns_for_every_end(kinds: Kinds, ready: str) -> None:
     document = manifest("BackupRun")
     kinds.apply(document)
     kinds.status(document, {"observedGeneration": 1, "conditions": [condition("Ready", ready), condition("Finished")]})
-    assert "condition met" in kinds.wait("backuprun/main", "--for=condition=Finished", "--timeout=10s")
+    assert "condition met" in kinds.wait("backuprun/main", "--for=condition=Finished", "--timeout=60s")
 
 
 @pytest.mark.parametrize(
