@@ -151,8 +151,7 @@ async def _settled(journal: _Journal, verdict: planning.Verdict) -> bool:
         await journal.site.docker.set_restart_policy(service.container_id, service.restart_policy)
     if verdict.hooks and not await journals.cleaned(journal.site, journal.plan):
         return False
-    await journals.closing(journal.site, journal=True)()
-    return True
+    return await journals.close(journal.site, journal=True)
 
 
 def _forgotten(status: ComposeHostStatus, host: Host, plan: JournalPlan) -> frozenset[str]:

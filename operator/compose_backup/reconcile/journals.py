@@ -157,17 +157,23 @@ def is_patient(site: Site) -> bool:
     return site.world.clock() - since < PATIENCE
 
 
-def closing(site: Site, *, journal: bool) -> agents.Action:
-    """Return what removes the containers of an attempt whose report is stored, and its journal if nothing is owed.
+async def close(site: Site, *, journal: bool) -> bool:
+    """Remove the containers of an attempt whose report is stored, and its journal if nothing is owed.
 
-    What fails here is made up for by the sweep and the host's own pass.
+    Return whether all of it is gone.
     """
+    removed = await _without_containers(site, cleaner=journal)
+    return removed and (not journal or await _tried(site, site.docker.remove_volume(site.volume)))
 
-    async def close() -> None:
-        if await _without_containers(site, cleaner=journal) and journal:
-            await _tried(site, site.docker.remove_volume(site.volume))
 
-    return close
+def closing(site: Site, *, journal: bool) -> agents.Action:
+    """Return what does that. What fails is made up for by the pass over the host, which is woken, and by the sweep."""
+
+    async def done() -> None:
+        if not await close(site, journal=journal):
+            wake_host(site.world, site.host)
+
+    return done
 
 
 def handing_over(site: Site) -> agents.Action:

@@ -123,7 +123,7 @@ async def _settled(placed: PlacedRestore) -> Outcome | None:
     Its agent is gone without a word: if something is down, the agent may have written as well.
     """
     if not (await journals.settle(placed.site, keep_stopped=True)).left:
-        await journals.closing(placed.site, journal=True)()
+        await journals.close(placed.site, journal=True)
         return None
     vanished = agent_state.judge(None)
     assert isinstance(vanished, agent_state.Died)

@@ -74,7 +74,7 @@ async def _settled(placed: Placed) -> Outcome | None:
     """Settle and remove what an earlier attempt has left; return what to do meanwhile, or None when that is done."""
     settlement = await journals.settle(placed.site)
     if settlement == journals.SETTLED:
-        await journals.closing(placed.site, journal=True)()
+        await journals.close(placed.site, journal=True)
         return None
     if settlement.left and not journals.is_patient(placed.site):
         failure = second_line.failure_of(settlement.left)

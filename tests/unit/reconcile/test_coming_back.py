@@ -232,6 +232,19 @@ def test_an_engine_that_holds_on_to_a_dead_agent_is_not_asked_all_the_time() -> 
     told(story)
 
 
+def test_what_cannot_be_removed_at_the_end_is_removed_as_soon_as_it_can_be() -> None:
+    async def story(scene: Scene, world: World) -> None:
+        await scene.until(world, is_down(scene))
+        scene.engine.unremovable.add(the_agent(scene).wanted.name)
+        await scene.until(world, ended(scene))
+        assert journals_of(scene)
+        scene.engine.unremovable.clear()
+        await scene.live(world, 90)
+        assert_nothing_left(scene)
+
+    told(story)
+
+
 def test_an_agent_that_a_stranger_stops_is_followed_by_the_next_attempt() -> None:
     async def story(scene: Scene, world: World) -> None:
         await scene.until(world, is_down(scene))
