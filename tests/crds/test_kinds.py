@@ -92,7 +92,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "jitterSeconds": 0,
         "suspend": False,
         "retry": {"limit": 1, "backoffSeconds": 60},
-        "quiesce": {"method": "Stop", "maxSeconds": 600},
+        "quiesce": {"method": "Stop", "maxSeconds": 600, "stage": "Auto"},
         "history": {"succeeded": 5, "failed": 5},
     },
     "BackupRun": {"trigger": "Manual"},
