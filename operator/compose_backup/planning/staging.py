@@ -18,7 +18,7 @@ from compose_backup.planning.facts import Inventory, Volume
 from compose_backup.planning.labels import INSTALLATION, PURPOSE, Owner, agent_labels, stage_name
 
 LEAST_GAIN = 0.2
-"""A live pass that saved less than this share of the window is not tried again, as long as its run is remembered."""
+"""Two live passes running that saved less than this share of the window end them, as long as both are remembered."""
 HARMLESS_OPTIONS = frozenset({"size"})
 """Options of the driver `local` with which a volume lies where those without any lie (docs.docker.com, volume create).
 """
@@ -95,5 +95,5 @@ def _results(earlier: Iterable[Run], resolved: ResolvedRun, volume: str) -> list
 
 def _pays(earlier: Iterable[VolumeResult]) -> bool:
     """Return whether a live pass is expected to pay: it helps logs and small files, and hurts with large databases."""
-    warm = next((one.window for one in earlier if one.window and one.window.means == "Warm"), None)
-    return warm is None or warm.seconds <= (1 - LEAST_GAIN) * warm.ahead_seconds
+    warm = [one.window for one in earlier if one.window and one.window.means == "Warm"][:2]
+    return len(warm) < 2 or any(one.seconds <= (1 - LEAST_GAIN) * one.ahead_seconds for one in warm)

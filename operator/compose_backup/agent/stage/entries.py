@@ -39,6 +39,9 @@ class Maker:
     def __init__(self, filling: Filling, clock: Callable[[], int]) -> None:
         self._filling = filling
         self._clock = clock
+        self.is_written_to = True
+        """Whether services may write meanwhile: else all was flushed before, and one file more costs time for nothing.
+        """
 
     def make(self, pair: Pair, name: str, found: os.stat_result) -> bytes | None:
         """Make what was found."""
@@ -56,7 +59,8 @@ class Maker:
         try:
             if not stat.S_ISREG(os.fstat(source).st_mode):
                 return None
-            self._filling.settle(source)
+            if self.is_written_to:
+                self._filling.settle(source)
             found = os.fstat(source)
             self._fill(pair, name, source, found)
         finally:

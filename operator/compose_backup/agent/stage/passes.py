@@ -61,6 +61,7 @@ class Passes:
     def run(self, *, is_final: bool) -> None:
         """Make the stage hold what the volume holds. `is_final`: nobody writes any more, and nothing may be missing."""
         self._is_final, self.entries = is_final, 0
+        self._maker.is_written_to = not is_final
         try:
             # What is written through mmap need not show in times before it is written back (mmap(2)).
             sync_file_system(self._volume)
