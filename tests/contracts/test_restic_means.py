@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -204,6 +205,41 @@ class TestStage:
             report = backup(shop, staged)
         assert use(report).means == "Everything" and "must stay free" in str(use(report).reason)
 
+    def test_one_that_is_dropped_while_it_is_read_ends_the_attempt_as_such(
+        self, shop: Bench, staged: VolumeAhead
+    ) -> None:
+        """Whatever restic says of files that are gone."""
+        with small_disk(Path(str(staged.stage))) as fill:
+
+            def drop() -> None:
+                fill()
+                for name in ("volumes", "manifest"):
+                    shutil.rmtree(Path(str(staged.stage)) / name)
+
+            with surrounded_restic(shop, "--tag=kind=run", drop, lambda: None):
+                report = backup(shop, staged)
+        assert reason_of(report) == reasons.STAGE_DROPPED
+
+    def test_a_service_that_does_not_start_does_not_wait_for_the_archive(
+        self, shop: Bench, staged: VolumeAhead
+    ) -> None:
+        def heal(call: Call) -> None:
+            if call.act == "start" and '"resumed"' in (shop.root / "journal" / "progress.jsonl").read_text():
+                shop.engine.start_errors.clear()
+
+        seen: list[dict[str, str]] = []
+        shop.engine.start_errors["id-db"] = "port is already allocated"
+        shop.engine.before = heal
+        with surrounded_restic(shop, "--tag=kind=run", lambda: seen.append(shop.engine.states()), lambda: None):
+            result(backup(shop, staged))
+        assert seen == [ALL_UP]
+
+    def test_it_goes_before_volumes_that_take_long(self, shop: Bench, staged: VolumeAhead) -> None:
+        with slow_restic(shop, shop.named("data")):
+            report = shop.backup("data", "more", plan=plan(services=SHOP, max_seconds=4), ahead={"more": staged})
+        assert report.backup is not None
+        assert [one.phase for one in report.backup.volumes] == ["Failed", "Succeeded"]
+
     def test_where_it_cannot_be_the_reason_is_told(self, shop: Bench, staged: VolumeAhead) -> None:
         """Without leave to copy, and on a file system without clones."""
         report = backup(shop, VolumeAhead(no_stage="the volume's driver is nfs"))
@@ -248,6 +284,11 @@ class TestWarm:
         assert "kind=warm" in kinds(shop)
         assert use(backup(shop, WARM, day=1)).means == "Everything"
         assert "kind=warm" not in kinds(shop)
+
+    def test_after_a_stage_all_is_new_to_restic(self, shop: Bench, staged: VolumeAhead) -> None:
+        (shop.volume("data") / "file").write_bytes(bytes(WORTHWHILE_BYTES))
+        backup(shop, staged)
+        assert use(backup(shop, WARM, day=1)).means == "Warm"
 
     def test_where_little_is_to_be_read_it_is_left_out(self, shop: Bench) -> None:
         report = backup(shop, WARM)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compose_backup.agent.context import Context
+from compose_backup.agent.quiesce.reaching import EngineGone
 from compose_backup.agent.snapshots import Source
 from compose_backup.agent.stage.contents import why_no_clones
 from compose_backup.agent.stage.filling import Means
@@ -25,7 +26,7 @@ from compose_backup.agent.stage.space import SpaceGuard, floor_bytes, free_bytes
 from compose_backup.agent.stage.staging import Stage
 from compose_backup.agent.stage.unusable import StageUnusable
 from compose_backup.agent.texts import shorten
-from compose_backup.agent.warm import WarmSnapshots, too_little
+from compose_backup.agent.warm import WarmSnapshots
 from compose_backup.api import reasons
 from compose_backup.api.backup_run import Means as ChosenMeans
 from compose_backup.api.backup_run import WindowUse
@@ -60,11 +61,14 @@ class Prepared:
         stall = round(self.stage.longest_stall_seconds, 3)
         return self.use.model_copy(update={"stall_seconds": stall, "pinned_bytes": self.guard.pinned_bytes})
 
-    def capture(self) -> None:
-        """Bring the stage up to date while services are down. Raise AgentFailed when that cannot be done."""
+    def capture(self, *, somebody_writes: bool) -> None:
+        """Bring the stage up to date while services are down. Raise AgentFailed when that cannot be done.
+
+        `somebody_writes` where a service was left running, as asked.
+        """
         assert self.stage
         try:
-            self.stage.second_pass()
+            self.stage.second_pass(somebody_writes=somebody_writes)
         except StageUnusable as error:
             raise self._given_up(error.reason) from error
 
@@ -117,7 +121,7 @@ class Prepared:
             say(f"the stage of volume {self.volume} could not be emptied: {error}")
 
     def _given_up(self, why: str) -> AgentFailed:
-        message = f"volume {self.volume} lost its stage: {why}; the next attempt archives it while services are down"
+        message = f"volume {self.volume} lost its stage: {why}; the attempt after this one has none"
         return AgentFailed(reasons.STAGE_DROPPED, message, retryable=True)
 
 
@@ -132,10 +136,15 @@ def prepared(
             volumes[name] = Prepared(name, parents[name])
             if name in job.ahead:
                 _prepare(volumes[name], job.ahead[name], snapshots, context)
-        yield volumes
-    finally:
         for one in volumes.values():
-            one.leave(context.diagnostics.say)
+            _keep_only_with_space(one, context)
+        yield volumes
+    except EngineGone:
+        raise  # services may be down, and this agent ends only to start them: the operator removes the stages
+    except BaseException:
+        _leave_all(volumes, context)
+        raise
+    _leave_all(volumes, context)
 
 
 @contextmanager
@@ -161,9 +170,12 @@ def _prepare(one: Prepared, may: VolumeAhead, snapshots: WarmSnapshots, context:
     except NoStage as error:
         why = str(error)
     if one.stage is None and may.warm:
-        not_worth_it = too_little(context.places.volume(one.volume), one.parent)
-        if not_worth_it is None:
-            means, one.warm = "Warm", snapshots.live_pass(one.volume, one.parent)
+        try:
+            not_worth_it = snapshots.not_worth_it(one.volume, one.parent)
+            if not_worth_it is None:
+                means, one.warm = "Warm", snapshots.live_pass(one.volume, one.parent)
+        except OSError as error:  # the disk is at fault: the run itself tells of each file that it cannot read
+            not_worth_it = f"a live pass failed: {error}"
         why = "; ".join(filter(None, (why, not_worth_it)))
     seconds = round(time.monotonic() - started, 3)
     one.use = WindowUse(means=means, reason=shorten(why) if why else None, ahead_seconds=seconds)
@@ -183,6 +195,20 @@ def _stage(one: Prepared, root: Path, may: VolumeAhead, context: Context) -> Mea
         one.leave(context.diagnostics.say)
         raise NoStage(str(error)) from error
     return means
+
+
+def _keep_only_with_space(one: Prepared, context: Context) -> None:
+    """Go on without a stage for which the disk has become too full while those of other volumes were filled."""
+    try:
+        one.check()
+    except AgentFailed as error:
+        one.leave(context.diagnostics.say)
+        one.use = WindowUse(means="Everything", reason=shorten(error.message))
+
+
+def _leave_all(volumes: Mapping[str, Prepared], context: Context) -> None:
+    for one in volumes.values():
+        one.leave(context.diagnostics.say)
 
 
 def _means(volume: Path, root: Path, may: VolumeAhead, context: Context) -> Means:

@@ -87,7 +87,8 @@ class Attempt:
         """Do what must be done while services are down; what fails stops the others only when they would fail alike."""
         if self.job.plan.services:
             self.look = self._look()  # what is seen now is what the first volume is captured with
-        for name in self.job.volumes:
+        # Those with a stage first: they take a moment, and a slow one must not eat up their time.
+        for name in sorted(self.job.volumes, key=lambda name: self.volumes[name].stage is None):
             started = time.monotonic()
             self._outcomes[name] = self._tried(name, partial(self._capture, name))
             self.volumes[name].took(time.monotonic() - started)
@@ -124,7 +125,7 @@ class Attempt:
         if prepared.stage is None:
             archived = self._archive(name, manifest, Source(Path(self.context.places.live), prepared.compared_with))
             return self._with_consistency(volume, archived)
-        prepared.capture()
+        prepared.capture(somebody_writes=bool(self.job.plan.left_running))
         consistency, objection = self._seen(volume)
         if objection:
             raise AgentFailed(reasons.SERVICES_RUNNING, objection, retryable=True)
@@ -137,9 +138,11 @@ class Attempt:
             return captured
 
         def act() -> Archived:
-            prepared.check()
-            source = prepared.source(snapshots)
-            archived = self._archive(name, captured.manifest, source)
+            try:
+                archived = self._archive(name, captured.manifest, prepared.source(snapshots))
+            except (AgentFailed, OSError):
+                prepared.check()  # what was dropped cannot be read: that is why, and not what restic says of it
+                raise
             prepared.check()
             prepared.leave(self.context.diagnostics.say)
             return replace(archived, result=archived.result.model_copy(update={"consistency": captured.consistency}))

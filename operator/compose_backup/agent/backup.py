@@ -42,6 +42,8 @@ def run(job: BackupJob, context: Context) -> Report:
                 attempt.capture_all()
         except AgentFailed as error:
             attempt.refuse(error)
+        if any(one.stage for one in volumes.values()):
+            quiescence.finish()  # an archive may take hours, and a service that did not start must not wait for it
         archived = attempt.archive_all(snapshots)
     report = _closed(job, archived, started, context, quiescence, attempt.ended_by)
     snapshots.forget(attempt.opened.snapshots)

@@ -30,6 +30,7 @@ MAX_PATTERNS = 500
 WORTHWHILE_BYTES = 32 << 20
 WORTHWHILE_FILES = 2000
 """restic needs most of a second to open a repository, and reads so much, or so many files, in a quarter of it."""
+_UNCHANGED = "no snapshots were modified"
 _REWRITTEN = re.compile(r"^saved new snapshot ([0-9a-f]+)$", re.MULTILINE)
 
 Distrust = Callable[[Iterable[str] | None], Collection[bytes] | None]
@@ -56,6 +57,15 @@ class WarmSnapshots:
         made = self._take(Wanted(volume, records.WARM, source))
         return self._without(made, volume, [path for path, _ in changed_since(root, since)])
 
+    def not_worth_it(self, volume: str, parent: Snapshot | None) -> str | None:
+        """Return why a live pass would not pay, None where it may.
+
+        What was read from a stage is new to restic when it is read from the volume: then all is to be read.
+        """
+        knows_nothing = parent is None or self._table_path(volume) in parent.paths
+        moment = 0 if parent is None or knows_nothing else round((parent.finished or parent.time).timestamp() * 1e9)
+        return too_little(self._context.places.volume(volume), moment)
+
     def compared(self, source: Source, volume: str, parent: Snapshot | None, distrust: Distrust) -> Source:
         """Return the stage of a volume with the snapshot that it may be compared with; without one all is read.
 
@@ -77,7 +87,7 @@ class WarmSnapshots:
         if not (left or self._made):
             return
         try:
-            self._context.restic.run("remove warm snapshots", ("forget", *left, *self._made))
+            self._context.restic.run("remove warm snapshots", ("forget", "--retry-lock=1m", *left, *self._made))
         except AgentFailed as error:
             self._context.diagnostics.say(error.message)
 
@@ -97,22 +107,27 @@ class WarmSnapshots:
         what = f"leave out what was written to volume {volume} meanwhile"
         said = self._context.restic.run(what, ("rewrite", RETRY_LOCK, *left_out, snapshot_id)).text
         found = _REWRITTEN.search(said)
-        if found is None:
+        if found is None and _UNCHANGED in said:
             return snapshot_id  # the policy leaves them out already
+        if found is None:  # never go on with a snapshot that must not be believed
+            message = f"{what}: restic said what is not understood: {said[-200:]}"
+            raise AgentFailed(reasons.ARCHIVE_FAILED, message, retryable=True)
         self._made.append(found.group(1))
         return self._made[-1]
 
     def _table(self, volume: str, parent: Snapshot | None) -> tuple[str, ...] | None:
         """Return the lines that were archived beside the stage of the last run, None where it had none."""
-        path = f"{self._context.places.manifests}/{volume}.{TABLE}"
+        path = self._table_path(volume)
         if parent is None or path not in parent.paths:
             return None
         return self._context.restic.run(f"read {path} of {parent.id[:8]}", ("dump", NO_LOCK, parent.id, path)).lines
 
+    def _table_path(self, volume: str) -> str:
+        return f"{self._context.places.manifests}/{volume}.{TABLE}"
 
-def too_little(root: Path, parent: Snapshot | None) -> str | None:
-    """Return why a live pass is not worth it: it takes about as long to start restic as to read what has changed."""
-    moment = 0 if parent is None else round((parent.finished or parent.time).timestamp() * 1e9)
+
+def too_little(root: Path, moment: int) -> str | None:
+    """Return why a live pass is not worth it: restic takes as long to start as to read what has changed since."""
     files = total = 0
     for _, size in changed_since(root, moment):
         files, total = files + 1, total + size
@@ -129,6 +144,9 @@ def changed_since(root: Path, moment: int) -> Iterator[tuple[bytes, int]]:
             try:
                 found = os.lstat(path)
             except FileNotFoundError:
+                continue
+            except OSError:  # it is left out of what is believed
+                yield os.path.relpath(path, os.fsencode(root)), 0
                 continue
             if stat.S_ISREG(found.st_mode) and found.st_ctime_ns >= moment:
                 yield os.path.relpath(path, os.fsencode(root)), found.st_size

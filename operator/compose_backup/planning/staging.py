@@ -19,6 +19,7 @@ from compose_backup.planning.labels import INSTALLATION, PURPOSE, Owner, agent_l
 
 LEAST_GAIN = 0.2
 """Two live passes running that saved less than this share of the window end them, as long as both are remembered."""
+LOST = "the attempt before had to give it up"
 HARMLESS_OPTIONS = frozenset({"size"})
 """Options of the driver `local` with which a volume lies where those without any lie (docs.docker.com, volume create).
 """
@@ -32,11 +33,10 @@ def ahead(run: Run, resolved: ResolvedRun, plan: JournalPlan, inventory: Invento
     """Return what may be done ahead for each volume; nothing when no service goes down."""
     if not plan.services:
         return NOTHING_AHEAD
-    choice, last = resolved.quiesce.stage, run.status.failure
-    if last is not None and last.reason == reasons.STAGE_DROPPED:
-        choice = "None"  # the attempt before has filled the disk
+    last = run.status.failure
+    lost = LOST if last is not None and last.reason == reasons.STAGE_DROPPED else None
     return {
-        name: _of_volume(choice, index, inventory.volume(name), _results(earlier, resolved, name))
+        name: _of_volume(resolved.quiesce.stage, index, inventory.volume(name), _results(earlier, resolved, name), lost)
         for index, name in enumerate(resolved.volumes)
     }
 
@@ -73,10 +73,12 @@ def no_stage(volume: Volume) -> str | None:
     return None
 
 
-def _of_volume(choice: StageChoice, index: int, volume: Volume | None, earlier: list[VolumeResult]) -> VolumeAhead:
+def _of_volume(
+    choice: StageChoice, index: int, volume: Volume | None, earlier: list[VolumeResult], lost: str | None
+) -> VolumeAhead:
     if choice == "None" or volume is None:
         return VolumeAhead()
-    why = no_stage(volume)
+    why = lost or no_stage(volume)
     return VolumeAhead(
         stage=None if why else f"{STAGES_ROOT}/{index}",
         no_stage=why,

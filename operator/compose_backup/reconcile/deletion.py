@@ -48,8 +48,8 @@ async def end_agents(world: World, uid: str) -> None:
             ]
             pending = [await sweep.settle_container(world, docker, container) for container in mine]
             if not any(pending):
-                await stages.remove(docker, world.installation, uid)
                 await _settle_journal(world, docker, pledge, uid)
+                await stages.remove(docker, world.installation, uid)
                 return
             await asyncio.sleep(PAUSE_SECONDS)
     except ComposeBackupError as error:

@@ -180,8 +180,8 @@ def handing_over(site: Site) -> agents.Action:
     """Return what leaves an open journal to the pass over the host, without the containers whose report is stored."""
 
     async def hand_over() -> None:
+        wake_host(site.world, site.host)  # first of all: a stage may take a while to be removed
         await _without_containers(site)
-        wake_host(site.world, site.host)
 
     return hand_over
 

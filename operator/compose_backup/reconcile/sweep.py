@@ -32,9 +32,9 @@ async def sweep_host(world: World, host: Host) -> bool:
             await settle_container(world, docker, one) for one in await docker.own_containers(world.installation)
         ]
         inventory = await docker.inventory()
-        await _sweep_stages(world, docker, inventory)
         if await _has_orphans(world, inventory):
             journals.wake_host(world, host)
+        await _sweep_stages(world, docker, inventory)
         return any(pending)
     except ComposeBackupError as error:
         log.warning("ComposeHost %s/%s was not swept: %s", host.namespace, host.name, error.message)

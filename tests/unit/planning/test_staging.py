@@ -81,23 +81,15 @@ def test_copies_must_be_asked_for() -> None:
     assert not ahead(Volume("data"))["data"].copies and ahead(Volume("data"), stage="Copy")["data"].copies
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        pytest.param({"stage": "None"}, id="not wanted"),
-        pytest.param(
-            {
-                "run": objects.status(
-                    objects.run(), failure=Failure(reason=reasons.STAGE_DROPPED, message="", retryable=True)
-                )
-            },
-            id="the attempt before has filled the disk",
-        ),
-    ],
-)
-def test_nothing_is_done_ahead(changes: Any) -> None:
-    found = ahead(Volume("data"), **changes)["data"]
+def test_nothing_is_done_ahead_if_that_is_wanted() -> None:
+    found = ahead(Volume("data"), stage="None")["data"]
     assert found.stage is None and not found.warm
+
+
+def test_after_an_attempt_that_has_filled_the_disk_there_is_only_a_live_pass() -> None:
+    failure = Failure(reason=reasons.STAGE_DROPPED, message="", retryable=True)
+    found = ahead(Volume("data"), run=objects.status(objects.run(), failure=failure))["data"]
+    assert found.stage is None and found.warm and "give it up" in str(found.no_stage)
 
 
 def test_nothing_is_done_ahead_of_a_window_that_does_not_come() -> None:
