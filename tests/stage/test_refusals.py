@@ -51,15 +51,20 @@ def test_clones_do_not_leave_their_file_system(xfs_room: Room, file_systems: Fil
     assert refusal.reason.startswith("stage and volume lie on different file systems")
 
 
-def test_nothing_to_clone_can_be_cloned_anywhere(ext4_room: Room) -> None:
-    (ext4_room.volume / "empty").touch()
-    assert why_no_clones(ext4_room.seen, ext4_room.root, nothing) is None
-    ext4_room.passes(filling(Means.CLONE, nothing)).run(is_final=True)
-    assert ext4_room.differences() == []
+@pytest.mark.parametrize(("kind", "number"), [("xfs", None), ("ext4", errno.EOPNOTSUPP)])
+def test_a_volume_without_content_tells_as_well(
+    file_systems: FileSystems, tmp_path: Path, kind: str, number: int | None
+) -> None:
+    """A service may write its first byte when it is stopped: that is too late to find that clones do not work."""
+    with opened_room(file_systems.mounted(kind), Means.CLONE, tmp_path) as room:
+        (room.volume / "empty").touch()
+        refusal = why_no_clones(room.seen, room.root, nothing)
+        assert (refusal and refusal.number) == number and os.listdir(room.root) == []
 
 
 def test_a_file_that_cannot_be_cloned_is_named(ext4_room: Room) -> None:
-    fill(ext4_room.volume)
+    (ext4_room.volume / "directory").mkdir()
+    (ext4_room.volume / "directory" / "file").write_text("content")
     with pytest.raises(StageUnusable) as refused:
         ext4_room.passes(filling(Means.CLONE, nothing)).run(is_final=False)
     assert refused.value.reason == f"directory/file could not be staged: Operation not supported ({NOT_SUPPORTED})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,8 +67,9 @@ def why_no_clones(volume: Path, root: Path, check: Check) -> NoClones | None:
     """Return why files of the volume cannot be cloned into the directory `root`, None when they can.
 
     Found by cloning the first file of the volume that is not empty, never by names: a file system does it or not, as it
-    was made, and between two mounts only since Linux 5.18. Without such a file there is nothing to clone. Raise
-    StageUnusable when the volume cannot be read.
+    was made, and between two mounts only since Linux 5.18. Without such a file one of the stage's own is tried: what
+    a service writes as it is stopped must not be the first to be refused. Raise StageUnusable when the volume cannot be
+    read.
     """
     with unusable_if_it_fails():
         return _why_no_clones(volume, root, check)
@@ -81,14 +83,23 @@ def _why_no_clones(volume: Path, root: Path, check: Check) -> NoClones | None:
         if source is None:
             continue
         try:
-            _clone(source, root)
-        except OSError as error:
-            number = error.errno or 0
-            words = _WORDS.get(number, os.strerror(number))
-            return NoClones(number, f"{words} ({errno.errorcode.get(number, number)})")
+            return _refusal(source, root)
         finally:
             os.close(source)
-        return None
+    with tempfile.TemporaryFile(dir=root) as sample:
+        sample.write(b"something to be cloned")
+        sample.flush()
+        return _refusal(sample.fileno(), root)
+
+
+def _refusal(source: int, root: Path) -> NoClones | None:
+    """Return why a file cannot be cloned into a directory."""
+    try:
+        _clone(source, root)
+    except OSError as error:
+        number = error.errno or 0
+        words = _WORDS.get(number, os.strerror(number))
+        return NoClones(number, f"{words} ({errno.errorcode.get(number, number)})")
     return None
 
 

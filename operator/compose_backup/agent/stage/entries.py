@@ -71,8 +71,7 @@ class Maker:
         extended = attributes.read(source)
         target = os.open(name, _CREATE_FILE, 0o600, dir_fd=pair.stage)
         try:
-            if found.st_size:  # so that a volume without content can be staged where nothing can be cloned
-                self._filling.fill(source, target)
+            self._filling.fill(source, target)
             attributes.dress(pair.stage, name, target, found, extended)
         finally:
             os.close(target)
