@@ -49,7 +49,7 @@ class Prepared:
     warm: str | None = None
     """What it is compared with instead: a snapshot made ahead."""
     use: WindowUse | None = None
-    """None where no service goes down."""
+    """None where no service goes down for it."""
     stage: Stage | None = None
     guard: SpaceGuard | None = None
 
@@ -61,14 +61,11 @@ class Prepared:
         stall = round(self.stage.longest_stall_seconds, 3)
         return self.use.model_copy(update={"stall_seconds": stall, "pinned_bytes": self.guard.pinned_bytes})
 
-    def capture(self, *, somebody_writes: bool) -> None:
-        """Bring the stage up to date while services are down. Raise AgentFailed when that cannot be done.
-
-        `somebody_writes` where a service was left running, as asked.
-        """
+    def capture(self) -> None:
+        """Bring the stage up to date while services are down. Raise AgentFailed when that cannot be done."""
         assert self.stage
         try:
-            self.stage.second_pass(somebody_writes=somebody_writes)
+            self.stage.second_pass()
         except StageUnusable as error:
             raise self._given_up(error.reason) from error
 

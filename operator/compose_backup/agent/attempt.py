@@ -125,7 +125,7 @@ class Attempt:
         if prepared.stage is None:
             archived = self._archive(name, manifest, Source(Path(self.context.places.live), prepared.compared_with))
             return self._with_consistency(volume, archived)
-        prepared.capture(somebody_writes=bool(self.job.plan.left_running))
+        prepared.capture()
         consistency, objection = self._seen(volume)
         if objection:
             raise AgentFailed(reasons.SERVICES_RUNNING, objection, retryable=True)

@@ -170,7 +170,7 @@ class VolumeResult(Model):
     duration_seconds: float = 0.0
     """Seconds that the archive took."""
     window: WindowUse | None = None
-    """How it was captured while services were down; unset where none was."""
+    """How it was captured while services were down; unset where none was down for it."""
     warnings: Annotated[tuple[Text, ...], Field(max_length=10)] = ()
     """The first ten warnings."""
     error: Text | None = None

@@ -14,6 +14,7 @@ from compose_backup.api.backup_run import ResolvedRun, VolumeResult
 from compose_backup.api.job import STAGES_ROOT, VolumeAhead
 from compose_backup.api.journal import JournalPlan
 from compose_backup.api.resources import Run
+from compose_backup.planning import writers
 from compose_backup.planning.facts import Inventory, Volume
 from compose_backup.planning.labels import INSTALLATION, PURPOSE, Owner, agent_labels, stage_name
 
@@ -30,14 +31,16 @@ NOTHING_AHEAD: Ahead = MappingProxyType({})
 
 
 def ahead(run: Run, resolved: ResolvedRun, plan: JournalPlan, inventory: Inventory, earlier: Collection[Run]) -> Ahead:
-    """Return what may be done ahead for each volume; nothing when no service goes down."""
+    """Return what may be done ahead for each volume; nothing for one that no service goes down for."""
     if not plan.services:
         return NOTHING_AHEAD
     last = run.status.failure
     lost = LOST if last is not None and last.reason == reasons.STAGE_DROPPED else None
+    choice = resolved.quiesce.stage
     return {
-        name: _of_volume(resolved.quiesce.stage, index, inventory.volume(name), _results(earlier, resolved, name), lost)
+        name: _of_volume(choice, index, volume, _results(earlier, resolved, name), lost)
         for index, name in enumerate(resolved.volumes)
+        if (volume := inventory.volume(name)) and not _is_written_to_all_the_same(volume, plan, inventory)
     }
 
 
@@ -73,10 +76,15 @@ def no_stage(volume: Volume) -> str | None:
     return None
 
 
+def _is_written_to_all_the_same(volume: Volume, plan: JournalPlan, inventory: Inventory) -> bool:
+    """Return whether a service goes on writing, as was asked: such a copy is a live one by whatever means."""
+    return any(one.id in plan.left_running for one in writers.writers(volume, inventory))
+
+
 def _of_volume(
-    choice: StageChoice, index: int, volume: Volume | None, earlier: list[VolumeResult], lost: str | None
+    choice: StageChoice, index: int, volume: Volume, earlier: list[VolumeResult], lost: str | None
 ) -> VolumeAhead:
-    if choice == "None" or volume is None:
+    if choice == "None":
         return VolumeAhead()
     why = lost or no_stage(volume)
     return VolumeAhead(

@@ -13,10 +13,10 @@ from compose_backup.api.backup_run import Failure, VolumeResult, WindowUse
 from compose_backup.api.journal import JournalPlan
 from compose_backup.api.resources import Run
 from compose_backup.planning import staging
-from compose_backup.planning.facts import Inventory, Volume
+from compose_backup.planning.facts import Inventory, Mount, Volume
 from compose_backup.planning.labels import Owner
 from fakes import objects
-from unit.agent.quiesce_scene import plan, planned
+from unit.agent.quiesce_scene import container, plan, planned
 
 PLAN = plan(planned("db"))
 NFS = {"type": "nfs", "o": "addr=10.0.0.1", "device": ":/export"}
@@ -115,6 +115,15 @@ def test_nothing_is_done_ahead_of_a_window_that_does_not_come() -> None:
 )
 def test_a_live_pass_that_does_not_pay_is_not_repeated(earlier: tuple[Run, ...], expected: bool) -> None:
     assert ahead(Volume("data"), earlier=earlier)["data"].warm == expected
+
+
+def test_nothing_is_done_ahead_for_a_volume_that_somebody_goes_on_writing_to() -> None:
+    """As was asked: nothing would be gained, and a stage is no copy of what changes while it is made."""
+    going_on = replace(container("web"), mounts=(Mount("data", "", writable=True),))
+    volumes = (Volume("data"), Volume("more"))
+    resolved = objects.resolved_run("data", "more")
+    wanted = plan(planned("db"), left_running=(going_on.id,))
+    assert list(staging.ahead(objects.run(), resolved, wanted, Inventory(volumes, (going_on,)), ())) == ["more"]
 
 
 def test_what_the_last_run_added_must_stay_free() -> None:

@@ -58,13 +58,10 @@ class Passes:
         self.entries = 0
         """How many entries the stage holds, the root left out."""
 
-    def run(self, *, is_final: bool, somebody_writes: bool = False) -> None:
-        """Make the stage hold what the volume holds. `is_final`: nothing may be missing, and nobody writes any more.
-
-        Unless `somebody_writes`, as was asked for; what that changes must still be told by times, if only next night.
-        """
+    def run(self, *, is_final: bool) -> None:
+        """Make the stage hold what the volume holds. `is_final`: nobody writes any more, and nothing may be missing."""
         self._is_final, self.entries = is_final, 0
-        self._maker.is_written_to = somebody_writes or not is_final
+        self._maker.is_written_to = not is_final
         try:
             # What is written through mmap need not show in times before it is written back (mmap(2)).
             sync_file_system(self._volume)

@@ -67,9 +67,9 @@ class Stage:
             self.table.parent.mkdir(exist_ok=True)
         self._passes.run(is_final=False)
 
-    def second_pass(self, *, somebody_writes: bool = False) -> None:
+    def second_pass(self) -> None:
         """Bring what has changed since the first pass. Afterwards the stage is the volume, if nobody writes to that."""
-        self._passes.run(is_final=True, somebody_writes=somebody_writes)
+        self._passes.run(is_final=True)
 
     def write_table(self) -> None:
         """Write what the next run needs, after the second pass."""
