@@ -54,6 +54,8 @@ class Wanted:
     volume: str
     kind: str
     source: Source
+    beside: bool = True
+    """Whether the files beside the volume belong to it, which a snapshot to compare with needs not."""
     left_out: tuple[str, ...] = ()
 
 
@@ -74,16 +76,14 @@ def take_snapshot(
 ) -> tuple[Finished, Mapping[str, object]]:
     """Archive what a source holds of a volume, and return how restic ended and its summary."""
     source, places = wanted.source, context.places
+    beside = source.files_beside(wanted.volume) if wanted.beside else ()
     places.read_from(source.root)
     arguments = backup_arguments(
         identity_arguments(job.host, job.slot, tags_of(job, wanted.kind)),
         writing_arguments(context.access),
         source.parent,
         (*excludes(job.exclude_files, places.archived(wanted.volume)), *excluding(wanted.left_out)),
-        (
-            places.archived(wanted.volume),
-            *(f"{places.manifests}/{one.name}" for one in source.files_beside(wanted.volume)),
-        ),
+        (places.archived(wanted.volume), *(f"{places.manifests}/{one.name}" for one in beside)),
         trusts_times=source.staged,
     )
     summary: dict[str, object] = {}

@@ -54,7 +54,7 @@ class WarmSnapshots:
         since = time.time_ns() - GRANULARITY_NS
         sync_file_system(root)
         source = Source(Path(self._context.places.live), parent.id if parent else None)
-        made = self._take(Wanted(volume, records.WARM, source))
+        made = self._take(Wanted(volume, records.WARM, source, beside=False))
         return self._without(made, volume, [path for path, _ in changed_since(root, since)])
 
     def not_worth_it(self, volume: str, parent: Snapshot | None) -> str | None:
@@ -78,7 +78,7 @@ class WarmSnapshots:
         if not paths:
             return source
         left_out = patterns(paths, self._context.places.archived(volume))
-        return replace(source, parent=self._take(Wanted(volume, records.WARM, source, left_out)))
+        return replace(source, parent=self._take(Wanted(volume, records.WARM, source, beside=False, left_out=left_out)))
 
     def forget(self, found: Iterable[Snapshot]) -> None:
         """Remove them, and what earlier runs of the policy have left. What fails now is done by the next run."""
@@ -163,5 +163,5 @@ def patterns(paths: Collection[bytes], root: str) -> tuple[str, ...]:
 
 
 def _pattern(path: bytes) -> str:
-    """Return a path as a pattern in plain letters: restic's file of patterns cuts blanks and expands variables."""
+    """Return a path as a pattern in plain letters: one that matches too much is harmless, one that misses it is not."""
     return re.sub(r"[^A-Za-z0-9_./-]", "?", os.fsdecode(path))
