@@ -240,6 +240,20 @@ class TestStage:
         assert report.backup is not None
         assert [one.phase for one in report.backup.volumes] == ["Failed", "Succeeded"]
 
+    def test_a_disk_that_runs_full_before_services_are_stopped_costs_only_the_stage(
+        self, shop: Bench, staged: VolumeAhead
+    ) -> None:
+        """It does while another volume is made ready; the run goes on, and says so."""
+        (shop.volume("more") / "file").write_bytes(bytes(WORTHWHILE_BYTES))
+        ahead = {"data": staged, "more": WARM}
+        with (
+            small_disk(Path(str(staged.stage))) as fill,
+            surrounded_restic(shop, "--tag=kind=warm", fill, lambda: None),
+        ):
+            report = shop.backup("data", "more", plan=plan(services=SHOP), ahead=ahead)
+        assert use(report).means == "Everything" and "must stay free" in str(use(report).reason)
+        assert content(shop, report) == b"data"
+
     def test_where_it_cannot_be_the_reason_is_told(self, shop: Bench, staged: VolumeAhead) -> None:
         """Without leave to copy, and on a file system without clones."""
         report = backup(shop, VolumeAhead(no_stage="the volume's driver is nfs"))

@@ -97,12 +97,19 @@ class Prepared:
 
     def check(self) -> None:
         """Raise AgentFailed when the stage was dropped while it was read: then what was read is worth nothing."""
-        if self.guard is not None:
-            self.guard.look()
-            try:
-                self.guard.check()
-            except StageUnusable as error:
-                raise self._given_up(error.reason) from error
+        if (why := self.shortage()) is not None:
+            raise self._given_up(why)
+
+    def shortage(self) -> str | None:
+        """Return why the stage must not be kept, by a look at the disk now; None where it may, or there is none."""
+        if self.guard is None:
+            return None
+        self.guard.look()
+        try:
+            self.guard.check()
+        except StageUnusable as error:
+            return error.reason
+        return None
 
     def leave(self, say: Callable[[str], None]) -> None:
         """Leave nothing of a stage, so that not a byte stays pinned; its volume is removed by the operator."""
@@ -118,7 +125,7 @@ class Prepared:
             say(f"the stage of volume {self.volume} could not be emptied: {error}")
 
     def _given_up(self, why: str) -> AgentFailed:
-        message = f"volume {self.volume} lost its stage: {why}; the attempt after this one has none"
+        message = f"the stage was given up: {why}; the attempt after this one has none"
         return AgentFailed(reasons.STAGE_DROPPED, message, retryable=True)
 
 
@@ -196,11 +203,9 @@ def _stage(one: Prepared, root: Path, may: VolumeAhead, context: Context) -> Mea
 
 def _keep_only_with_space(one: Prepared, context: Context) -> None:
     """Go on without a stage for which the disk has become too full while those of other volumes were filled."""
-    try:
-        one.check()
-    except AgentFailed as error:
+    if (why := one.shortage()) is not None:
         one.leave(context.diagnostics.say)
-        one.use = WindowUse(means="Everything", reason=shorten(error.message))
+        one.use = WindowUse(means="Everything", reason=shorten(why))
 
 
 def _leave_all(volumes: Mapping[str, Prepared], context: Context) -> None:

@@ -71,7 +71,7 @@ class Quiescence:
         self._incomplete, self._whole = False, True
 
     def finish(self) -> None:
-        """Try what did not come back for some minutes more, when everything else is done, and let go of it."""
+        """Try what did not come back for some minutes more, when nothing is more urgent, and let go of it."""
         if self._downtimes.failed and not self._incomplete:
             self._way_up.persist(self._outside.patience.afterwards, self._outside.stop)
             self._downtimes.enter(None)
