@@ -11,7 +11,7 @@ from compose_backup.api.backup_policy import MAX_VOLUMES
 from compose_backup.api.backup_run import HostChoice, RepositoryChoice, ResolvedRun
 from compose_backup.api.conditions import READY
 from compose_backup.api.resources import Host, Policy, Repository, Run
-from compose_backup.planning import competitors, hooks, humanize, permits, places, schedule, turns, window
+from compose_backup.planning import competitors, hooks, humanize, permits, readiness, schedule, turns, window
 from compose_backup.planning.checks import Objection, first_objection, if_absent
 from compose_backup.planning.competitors import Place, Usage
 from compose_backup.planning.facts import Inventory, Volume
@@ -105,14 +105,14 @@ def waited_too_long(facts: RunFacts) -> Objection | None:
 def host_not_ready(facts: RunFacts) -> Objection | None:
     """Object to a host that is missing or does not answer."""
     assert facts.policy
-    return places.host_not_ready(facts.host, facts.policy.spec.host_ref.name)
+    return readiness.host_not_ready(facts.host, facts.policy.spec.host_ref.name)
 
 
 def repository_not_ready(facts: RunFacts) -> Objection | None:
     """Object to a repository that is missing, lies on another host, or cannot be opened."""
     assert facts.policy
     spec = facts.policy.spec
-    return places.repository_not_ready(facts.repository, spec.repository_ref.name, spec.host_ref.name)
+    return readiness.repository_not_ready(facts.repository, spec.repository_ref.name, spec.host_ref.name)
 
 
 def hooks_not_permitted(facts: RunFacts) -> Objection | None:

@@ -13,7 +13,7 @@ from compose_backup.api.job import CatalogJob, CatalogReport
 from compose_backup.api.record import VolumeManifest
 from compose_backup.api.resources import Host, Policy, Repository, Restore, Run
 from compose_backup.api.restore_request import ResolvedRestore, ResolvedVolume, VolumeDefinition
-from compose_backup.planning import competitors, humanize, permits, places, restore_source, turns, writers
+from compose_backup.planning import competitors, humanize, permits, readiness, restore_source, turns, writers
 from compose_backup.planning.checks import Objection, first_objection
 from compose_backup.planning.competitors import Place, Usage
 from compose_backup.planning.facts import Inventory, Volume
@@ -90,13 +90,13 @@ def source_missing(facts: RestoreFacts) -> Objection | None:
 def repository_not_ready(facts: RestoreFacts) -> Objection | None:
     """Object to a repository that is missing, on another host, or cannot be opened."""
     name = restore_source.repository_name(facts.restore, facts.source_run, facts.source_policy)
-    return places.repository_not_ready(facts.repository, name, facts.host.name if facts.host else None)
+    return readiness.repository_not_ready(facts.repository, name, facts.host.name if facts.host else None)
 
 
 def host_not_ready(facts: RestoreFacts) -> Objection | None:
     """Object to a host that is missing or does not answer."""
     name = restore_source.host_name(facts.restore, facts.source_run, facts.source_policy)
-    if objection := places.host_not_ready(facts.host, name):
+    if objection := readiness.host_not_ready(facts.host, name):
         return objection
     if facts.inventory is None:
         return Objection(reasons.HOST_NOT_READY, f"the volumes of ComposeHost {name} were not listed yet")
