@@ -15,7 +15,9 @@ from e2e.operator_process import OperatorProcess
 from e2e.scene import Scene, markers
 from e2e.shop import Shop, opened
 from e2e.stage import Stage
+from realparts import installed
 from realparts.cluster import Cluster
+from realparts.control_plane import ControlPlane
 from realparts.engine import Engine
 from realparts.ground import Ground
 
@@ -119,3 +121,22 @@ def fragile_shop(
     with opened(Stage(scene, prepared.small_image, prepared.restic), tmp_path, prepared.images.agent) as shop:
         yield shop
     scene.close()
+
+
+@pytest.fixture(scope="module")
+def other_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Another API server, with the project installed: another UID of the operator's namespace."""
+    plane = ControlPlane.start(tmp_path_factory.mktemp("other-control-plane"))
+    installed.install(plane)
+    yield plane
+    plane.stop()
+
+
+@pytest.fixture(scope="module")
+def other_operator(
+    other_cluster: Cluster, prepared: Ground, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OperatorProcess]:
+    """The operator of the other cluster."""
+    operator = OperatorProcess(other_cluster, tmp_path_factory.mktemp("other-operator"), prepared.images.agent)
+    yield operator
+    operator.stop()

@@ -64,8 +64,13 @@ class Room:
 
 @contextmanager
 def opened_room(file_system: Path, means: Means, mounts: Path) -> Iterator[Room]:
-    """Yield a room of its own on a file system."""
-    place = Path(tempfile.mkdtemp(dir=file_system))
+    """Yield a room of its own on a file system, and leave that as free as it was."""
+    with tempfile.TemporaryDirectory(dir=file_system) as place, _opened(Path(place), means, mounts) as opened:
+        yield opened
+
+
+@contextmanager
+def _opened(place: Path, means: Means, mounts: Path) -> Iterator[Room]:
     volume, root = place / "volume", place / "stage"
     volume.mkdir()
     root.mkdir()
@@ -78,7 +83,8 @@ class Interfering:
 
     def __init__(self, means: Filling, after_settling: Check = nothing, after_filling: Check = nothing) -> None:
         self._means, self._after_settling, self._after_filling = means, after_settling, after_filling
-        self.filled = 0
+        self.filled = self.settled = 0
+        self.mends = means.mends
 
     @property
     def longest_stall_seconds(self) -> float:
@@ -88,6 +94,7 @@ class Interfering:
     def settle(self, source: int) -> None:
         """Settle, and then interfere."""
         self._means.settle(source)
+        self.settled += 1
         self._after_settling()
 
     def fill(self, source: int, target: int) -> None:

@@ -86,7 +86,7 @@ class Prepared:
             self.stage.write_table()
         except StageUnusable as error:
             raise self._given_up(error.reason) from error
-        staged = Source(self.stage.tree.parent.parent, staged=True)
+        staged = Source(self.stage.tree.parent.parent, staged=True, is_sized=self.parent is not None)
         return snapshots.compared(staged, self.volume, self.parent, self.stage.distrusted)
 
     def look_after_space(self) -> None:

@@ -123,7 +123,9 @@ class Attempt:
         directory = self.context.places.volume(name)
         manifest = self._manifest(volume, directory)
         if prepared.stage is None:
-            archived = self._archive(name, manifest, Source(Path(self.context.places.live), prepared.compared_with))
+            live = Path(self.context.places.live)
+            source = Source(live, prepared.compared_with, is_sized=prepared.parent is not None)
+            archived = self._archive(name, manifest, source)
             return self._with_consistency(volume, archived)
         prepared.capture()
         consistency, objection = self._seen(volume)

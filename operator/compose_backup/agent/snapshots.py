@@ -32,6 +32,8 @@ class Source:
     """Snapshot that it is compared with; without one everything is read."""
     staged: bool = False
     """Whether it is a stage. Its files are new in each run: compared are size and time, the rest is ahead's work."""
+    is_sized: bool = False
+    """Whether how much it holds is known well enough for progress, or nobody asks: else restic counts it meanwhile."""
 
     def tree(self, volume: str) -> Path:
         """Return the root of the volume."""
@@ -85,6 +87,7 @@ def take_snapshot(
         (*excludes(job.exclude_files, places.archived(wanted.volume)), *excluding(wanted.left_out)),
         (places.archived(wanted.volume), *(f"{places.manifests}/{one.name}" for one in beside)),
         trusts_times=source.staged,
+        counts=not source.is_sized,
     )
     summary: dict[str, object] = {}
 

@@ -53,7 +53,7 @@ class WarmSnapshots:
         root = self._context.places.volume(volume)
         since = time.time_ns() - GRANULARITY_NS
         sync_file_system(root)
-        source = Source(Path(self._context.places.live), parent.id if parent else None)
+        source = Source(Path(self._context.places.live), parent.id if parent else None, is_sized=True)
         made = self._take(Wanted(volume, records.WARM, source, beside=False))
         return self._without(made, volume, [path for path, _ in changed_since(root, since)])
 

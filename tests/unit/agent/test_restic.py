@@ -24,8 +24,14 @@ def test_identity_is_in_utc() -> None:
 )
 def test_backup(parent: str | None, compared: str) -> None:
     arguments = restic.backup_arguments(IDENTITY, ("--retry-lock=10m",), parent, (), ("/volumes/v", "/manifest/v.json"))
-    expected = ("backup", "--retry-lock=10m", *IDENTITY, compared, "--one-file-system", "--", "/volumes/v")
+    reading = ("--one-file-system", "--read-concurrency=4")
+    expected = ("backup", "--retry-lock=10m", *IDENTITY, compared, *reading, "--", "/volumes/v")
     assert arguments == (*expected, "/manifest/v.json")
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_a_size_that_is_known_is_not_counted(counts: bool) -> None:
+    assert ("--no-scan" in restic.backup_arguments(IDENTITY, (), "abc", (), ("/volumes/v",), counts=counts)) != counts
 
 
 @pytest.mark.parametrize(

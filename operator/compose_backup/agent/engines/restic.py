@@ -22,6 +22,8 @@ from compose_backup.errors import AgentFailed
 RETRY_LOCK = "--retry-lock=10m"
 NO_LOCK = "--no-lock"
 SOME_FILES_UNREADABLE = 3
+# A file is cut into chunks by one thread: with restic's two readers, the last of three large files keeps one core busy.
+_READING = ("--one-file-system", "--read-concurrency=4")
 
 OnMessage = Callable[[Message], None]
 OnLine = Callable[[str], None]
@@ -89,15 +91,18 @@ def backup_arguments(
     paths: Sequence[str],
     *,
     trusts_times: bool = False,
+    counts: bool = True,
 ) -> tuple[str, ...]:
     """Return the arguments that archive paths into one snapshot. Without a parent everything is read.
 
-    `trusts_times` compares size and modification time alone: right only where somebody has seen to the rest.
+    `trusts_times` compares size and modification time alone: right only where somebody has seen to the rest. `counts`
+    walks everything a second time to tell how much is left, 0.3 s of a core for 100,000 files.
     """
     compared: tuple[str, ...] = (f"--parent={parent}",) if parent else ("--force",)
     if parent and trusts_times:
         compared += ("--ignore-inode", "--ignore-ctime")
-    return ("backup", *writing, *identity, *compared, "--one-file-system", *excluded, "--", *paths)
+    counting = () if counts else ("--no-scan",)
+    return ("backup", *writing, *identity, *compared, *counting, *_READING, *excluded, "--", *paths)
 
 
 def document_arguments(identity: Sequence[str], writing: Sequence[str], file_name: str) -> tuple[str, ...]:

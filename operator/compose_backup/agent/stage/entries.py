@@ -18,7 +18,8 @@ from compose_backup.agent.stage.filling import Filling
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Without waiting: what was a file may be a pipe by now, which nobody writes to.
 OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_CREATE_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_CREATE_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_MEND_FILE = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _OTHER_BY_NOW = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENXIO})
 
 
@@ -39,17 +40,34 @@ class Maker:
     def __init__(self, filling: Filling, clock: Callable[[], int]) -> None:
         self._filling = filling
         self._clock = clock
-        self.is_written_to = True
-        """Whether services may write meanwhile: else all was flushed before, and one file more costs time for nothing.
+        self.at_rest_before = 0
+        """Nanoseconds since 1970. A file whose last change is older was flushed with its file system and has not become
+        dirty since then, which would have changed its times (mmap(2)). Flushing 100,000 of them again takes a minute.
         """
 
     def make(self, pair: Pair, name: str, found: os.stat_result) -> bytes | None:
         """Make what was found."""
-        if stat.S_ISREG(found.st_mode):
-            return self._file(pair, name)
-        return self._other(pair, name)
+        if not stat.S_ISREG(found.st_mode):
+            return self._other(pair, name)
+        return self._file(pair, name, lambda: os.open(name, _CREATE_FILE, 0o600, dir_fd=pair.stage))
 
-    def _file(self, pair: Pair, name: str) -> bytes | None:
+    def mend(self, pair: Pair, name: str, found: os.stat_result, staged: bytes) -> bytes | None:
+        """Bring what is staged of a file up to date; None when it must be made anew, or that costs no more.
+
+        Only the same file, with one name here and there: what another name stands for must not change with it.
+        """
+        look = looks.unpacked(staged)
+        if not self._filling.mends or not stat.S_ISREG(look.mode) or look.inode != found.st_ino or found.st_nlink != 1:
+            return None
+        target = os.open(name, _MEND_FILE, dir_fd=pair.stage)
+        try:
+            if os.fstat(target).st_nlink != 1:
+                return None
+            return self._file(pair, name, lambda: os.dup(target))
+        finally:
+            os.close(target)
+
+    def _file(self, pair: Pair, name: str, open_target: Callable[[], int]) -> bytes | None:
         # First the moment, then what makes times tell, then the look, and only then the content: what changes after
         # the look must show in the next pass, and a file that changes between content and look would never.
         moment = self._clock()
@@ -57,20 +75,20 @@ class Maker:
         if source is None:
             return None
         try:
-            if not stat.S_ISREG(os.fstat(source).st_mode):
-                return None
-            if self.is_written_to:
-                self._filling.settle(source)
             found = os.fstat(source)
-            self._fill(pair, name, source, found)
+            if not stat.S_ISREG(found.st_mode):
+                return None
+            if found.st_ctime_ns >= self.at_rest_before:
+                self._filling.settle(source)
+                found = os.fstat(source)
+            self._fill(pair, name, source, open_target(), found)
         finally:
             os.close(source)
         return looks.packed(found, moment)
 
-    def _fill(self, pair: Pair, name: str, source: int, found: os.stat_result) -> None:
-        extended = attributes.read(source)
-        target = os.open(name, _CREATE_FILE, 0o600, dir_fd=pair.stage)
+    def _fill(self, pair: Pair, name: str, source: int, target: int, found: os.stat_result) -> None:
         try:
+            extended = attributes.read(source)
             self._filling.fill(source, target)
             attributes.dress(pair.stage, name, target, found, extended)
         finally:

@@ -25,6 +25,10 @@ from compose_backup.agent.syncing import sync_file_system
 MAX_DEPTH = 200
 """Directories within directories: two descriptors each are open, of 1024 that a process may have (getrlimit(2))."""
 _ENTRIES_BETWEEN_CHECKS = 256
+_AT_REST_NS = 60_000_000_000
+"""So long before a flush of the file system a file has last changed that needs none of its own: far longer than clocks
+and stamps are coarse."""
+_END_OF_TIME = 1 << 64  # nobody writes to any file in the final pass
 Item = TypeVar("Item")
 
 
@@ -61,17 +65,17 @@ class Passes:
     def run(self, *, is_final: bool) -> None:
         """Make the stage hold what the volume holds. `is_final`: nobody writes any more, and nothing may be missing."""
         self._is_final, self.entries = is_final, 0
-        self._maker.is_written_to = not is_final
+        moment = self._clock()
+        self._maker.at_rest_before = _END_OF_TIME if is_final else moment - _AT_REST_NS
         try:
             # What is written through mmap need not show in times before it is written back (mmap(2)).
             sync_file_system(self._volume)
             self._tree.mkdir(exist_ok=bool(self.looks.own))
-            self._run()
+            self._run(moment)
         except OSError as error:
             raise unusable("", error) from error
 
-    def _run(self) -> None:
-        moment = self._clock()
+    def _run(self, moment: int) -> None:
         pair = Pair(os.open(self._volume, OPEN_DIRECTORY), os.open(self._tree, OPEN_DIRECTORY))
         self._links = Links(pair.stage)
         try:
@@ -130,10 +134,13 @@ class Passes:
         return was_touched or bool(staged), subdirectories
 
     def _anew(self, place: _Place, name: str, found: os.stat_result, old: bytes | None) -> bytes | None:
-        """Make an entry anew, never in place: what is staged under the name may have other names, too."""
+        """Make an entry anew, or mend what is staged of the same file where nothing else can change with it."""
         path = place.path + name
         try:
             if old is not None:
+                mended = self._maker.mend(place.pair, name, found, old)
+                if mended is not None:
+                    return mended
                 os.unlink(name, dir_fd=place.pair.stage)
             else:
                 _remove_directory(place, name)
