@@ -3,19 +3,19 @@
 On ext4: logs and 100,000 small files first, then databases of 3.2 GB beside them. Each round is a run of the agent's
 own code with real restic, on an engine in memory: a hundredth of the data has changed since the run before, and another
 hundredth changes when services are told to stop. A live pass is made as the operator would have it made: not again once
-it has saved too little. Run alone, or by run.py.
+two have saved too little. Run alone, or by run.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import window_data
-from compose_backup.api.backup_run import WindowUse
+from compose_backup.api.backup_run import VolumeResult, WindowUse
 from compose_backup.api.job import VolumeAhead
-from compose_backup.planning.staging import LEAST_GAIN
+from compose_backup.planning.staging import live_pass_pays
 from contracts.restic_bench import Bench, plan, reason_of, restic_program
 from contracts.shop_bench import SHOP, shop_engine
 from fakes.agent_engine import Call
@@ -29,11 +29,11 @@ DATABASES_MUST = 1.0
 
 @dataclass
 class Nights:
-    """Runs of one policy, one after the other."""
+    """Runs of one policy, one after the other; `earlier` is the newest first."""
 
     bench: Bench
-    warm: bool = True
     number: int = 0
+    earlier: list[VolumeResult] = field(default_factory=list)
 
     @property
     def volume(self) -> Path:
@@ -53,7 +53,7 @@ class Nights:
         window_data.rest()
         self.bench.engine = shop_engine()
         self.bench.engine.before = write
-        ahead = {VOLUME: VolumeAhead(stage=str(self.bench.root / "stage"), warm=self.warm)}
+        ahead = {VOLUME: VolumeAhead(stage=str(self.bench.root / "stage"), warm=live_pass_pays(self.earlier))}
         report = self.bench.backup(VOLUME, day=self.number, plan=plan(services=SHOP), ahead=ahead)
         if report.backup is None or report.backup.verdict != "Succeeded":
             raise RuntimeError(f"the run did not succeed: {reason_of(report)} {report.failure}")
@@ -61,7 +61,7 @@ class Nights:
         assert use is not None
         if seeds or use.means not in ("Warm", "Everything"):
             raise RuntimeError(f"the run was another one: {use}")
-        self.warm &= use.means != "Warm" or use.seconds <= (1 - LEAST_GAIN) * use.ahead_seconds
+        self.earlier.insert(0, report.backup.volumes[0])
         return use
 
 

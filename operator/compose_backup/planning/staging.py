@@ -18,7 +18,7 @@ from compose_backup.planning import writers
 from compose_backup.planning.facts import Inventory, Volume
 from compose_backup.planning.labels import INSTALLATION, PURPOSE, Owner, agent_labels, stage_name
 
-LEAST_GAIN = 0.2
+LEAST_GAIN = 0.1
 """Two live passes running that saved less than this share of the window end them, as long as both are remembered."""
 LOST = "the attempt before had to give it up"
 HARMLESS_OPTIONS = frozenset({"size"})
@@ -92,7 +92,7 @@ def _of_volume(
         no_stage=why,
         copies=choice == "Copy",
         churn_bytes=earlier[0].bytes_added if earlier else 0,
-        warm=_pays(earlier),
+        warm=live_pass_pays(earlier),
     )
 
 
@@ -103,7 +103,7 @@ def _results(earlier: Iterable[Run], resolved: ResolvedRun, volume: str) -> list
     return [one for run in newest for one in run.status.volumes if one.name == volume and one.phase == "Succeeded"]
 
 
-def _pays(earlier: Iterable[VolumeResult]) -> bool:
+def live_pass_pays(earlier: Iterable[VolumeResult]) -> bool:
     """Return whether a live pass is expected to pay: it helps logs and small files, and hurts with large databases."""
     warm = [one.window for one in earlier if one.window and one.window.means == "Warm"][:2]
     return len(warm) < 2 or any(one.seconds <= (1 - LEAST_GAIN) * one.ahead_seconds for one in warm)
