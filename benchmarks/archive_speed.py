@@ -101,7 +101,7 @@ def _archive_bare(stage: Stage, data: str, name: str) -> float:
     restic = "restic {} --json --no-cache"
     archive = (
         "--compression=auto --retry-lock=10m --host=cluster/benchmark/srv1 --time='2026-10-13 02:00:00' "
-        f"--tag=kind=run --force --one-file-system -- {VOLUMES_ROOT}/{data}"
+        f"--tag=kind=run --force --one-file-system --read-concurrency=4 -- {VOLUMES_ROOT}/{data}"
     )
     script = (
         f"{restic.format('init')} > /dev/null && began=$(date +%s%N) && "

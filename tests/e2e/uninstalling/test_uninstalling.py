@@ -45,15 +45,19 @@ def in_the_window(shop: Shop) -> Document:
 
 
 def test_definitions_are_deleted_and_applied_again(other_shop: Shop) -> None:
-    """All objects go with them: what runs is cancelled on the host, and the operator takes up what comes next."""
+    """The operator ends, since it has nothing to watch, and all objects are gone: the agent does it alone.
+
+    Once the definitions are back, the operator, which Kubernetes starts again, tidies up and goes on.
+    """
     scene = other_shop.scene
     agent = other_shop.stage.agent("run", in_the_window(other_shop))
     scene.cluster.kubectl("delete", "customresourcedefinitions", "--selector", installed.OURS, "--timeout=60s")
     agent.allow(2.0)
     other_shop.wait_until_back()
+    installed.install(scene.cluster)
+    scene.operator.start()
     other_shop.wait_until_tidy()
     assert other_shop.stage.locks() == []
-    installed.install(scene.cluster)
     other_shop.stage.declare(other_shop.policy())
     other_shop.stage.archive()
 
