@@ -129,11 +129,10 @@ class Stage:
         """Return where the files of a volume lie on this machine."""
         return Path(self.scene.engine.docker("volume", "inspect", "--format", "{{.Mountpoint}}", volume))
 
-    def run_container(self, name: str, *arguments: str) -> str:
-        """Start a container that does nothing, for ever, and return its name."""
+    def run_container(self, name: str, *arguments: str, command: tuple[str, ...] = ("tail", "-f", "/dev/null")) -> str:
+        """Start a container, that does nothing, for ever, unless told otherwise, and return its name."""
         full = f"{self.scene.namespace}-{name}"
-        command = (self.image, "tail", "-f", "/dev/null")
-        self.scene.engine.docker("run", "--detach", "--init", "--name", full, *arguments, *command)
+        self.scene.engine.docker("run", "--detach", "--init", "--name", full, *arguments, self.image, *command)
         self.containers.append(full)
         return full
 

@@ -50,6 +50,8 @@ class FakeAgentEngine:
     start_errors: dict[str, str] = field(default_factory=dict)
     """Container id → what the engine says instead of starting it."""
     stop_errors: dict[str, str] = field(default_factory=dict)
+    stopping: dict[str, int] = field(default_factory=dict)
+    """Container id → after how many looks at it the engine is done with a stop whose caller is dead."""
     end_at_once: set[str] = field(default_factory=set)
     """Containers that end as soon as they were started."""
     heal: bool = True
@@ -77,6 +79,9 @@ class FakeAgentEngine:
 
     def inspect(self, containers: Sequence[str]) -> tuple[Container, ...]:
         self._answer()
+        with self._lock:
+            for one in self.stopping.keys() & set(containers):
+                self._stop_on(one)
         return tuple(self.containers[one] for one in containers if one in self.containers)
 
     def digest(self, image_id: str) -> str:
@@ -146,6 +151,12 @@ class FakeAgentEngine:
     def revive(self) -> None:
         """Let another agent take the place of the dead one."""
         self.dead, self.before, self.after = False, _nothing, _nothing
+
+    def _stop_on(self, container: str) -> None:
+        self.stopping[container] -= 1
+        if self.stopping[container] < 0:
+            del self.stopping[container]
+            self._change(container, state="exited")
 
     def _name(self, container: str) -> str:
         return self.containers[container].name if container in self.containers else container

@@ -21,6 +21,7 @@ from compose_backup.api.job import (
     RepositoryAccess,
 )
 from compose_backup.api.journal import JOURNAL_ROOT
+from compose_backup.planning.resuming import AFTER_GRACE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class Patience:
     """And for so long when everything else is done."""
     settle: float = 1.0
     """One that ends within this time after its start does not run."""
+    after_grace: float = AFTER_GRACE_SECONDS
+    """What an agent before this one was stopping is waited for: its grace period, and so long."""
     poll: float = 0.1
     ending: float = GRACE_SECONDS
     """A child that was asked to end is killed after this time."""

@@ -49,6 +49,8 @@ class PlannedService(Model):
     """How long its health is waited for: start period and all retries, at most 300 s."""
     waited_for: bool = False
     """Whether a container above it asks for `service_healthy`: that one is started only when this one is healthy."""
+    stop_seconds: int = 10
+    """How long Docker waits for its end before it kills it, where the plan says nothing else."""
     restart_policy: RestartPolicy = RestartPolicy()
     """What the user gave it. A restore holds it at `no` until the data is whole."""
     only_when_whole: bool = False

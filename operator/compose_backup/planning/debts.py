@@ -5,6 +5,7 @@
 | the owner is at work, its agent lives, or another journal has the same containers down | wait |
 | a container of the plan is down, and nobody has started it since | start, again and again, ever more rarely |
 | the same, but a restore may have left its data incomplete | keep, until restored, started by a person, or forgotten |
+| nothing is down yet, but its agent has just died and may have told one to stop | wait |
 | nothing is owed any more | settle: restart policies back, leftover hooks, then the journal goes |
 
 Called by reconcile/compose_host.py and reconcile/sweep.py.
@@ -46,6 +47,8 @@ class Debt:
     """The owner's object, also one of another UID; None when there is none."""
     known: tuple[Unresumed, ...] = ()
     """What the host's status says of this journal."""
+    abandoned_for: dt.timedelta = dt.timedelta()
+    """For how long its agent is known to be dead."""
     tried: Mapping[str, str] = field(default_factory=dict)
     """Container id → `StartedAt` after the last start of ours, also of an agent, of a run, or of another ComposeHost of
     the same engine: newer than what the status says."""
@@ -63,7 +66,7 @@ class Verdict:
     policies: tuple[PlannedService, ...] = ()
     """To settle: containers that get back the restart policy that a restore held at `no`."""
     lasting: bool = False
-    """To wait: what was started just now has to be looked at soon."""
+    """To wait: what was started just now, or may be on its way down, has to be looked at soon."""
     hooks: tuple[Hook, ...] = ()
     """To settle: post hooks that may not have run; a cleanup agent looks into the journal and runs what is left."""
 
@@ -82,7 +85,7 @@ def containers_of(plan: JournalPlan) -> tuple[str, ...]:
 
 def judge(debt: Debt, inventory: Inventory, forgotten: Collection[str], now: dt.datetime) -> Verdict:
     """Return what is done about a journal now. The containers of its plan must have been inspected."""
-    if is_needed(debt.owner, debt.body) or _is_taken(debt, inventory):
+    if is_attended(debt, inventory):
         return Verdict("wait")
     left = _left(debt, inventory, forgotten)
     # Whether what was started just now lasts is not known yet.
@@ -94,12 +97,18 @@ def judge(debt: Debt, inventory: Inventory, forgotten: Collection[str], now: dt.
     others = resuming.left_to_others(debt.plan, whole=_is_whole(debt))
     left = [one for one in left if one not in others]
     if not left:
-        return Verdict("wait", show=young, lasting=True) if young else _settled(debt, inventory)
+        changing = young or resuming.going_down(debt.plan, inventory.containers, debt.abandoned_for)
+        return Verdict("wait", show=young, lasting=True) if changing else _settled(debt, inventory)
     # What a later restore has taken over is shown by the journal of that one.
     free = [one for one in journals.to_start(debt.plan, inventory, _tries(debt)) if one in left]
     entries = tuple(_entry(debt, one) for one in free)
     due = tuple(one for one, entry in zip(free, entries, strict=True) if _is_due(entry, now))
     return Verdict("start" if due else "wait", due, (*entries, *young), lasting=bool(young))
+
+
+def is_attended(debt: Debt, inventory: Inventory) -> bool:
+    """Return whether its own run or restore, or an agent, still sees to a journal."""
+    return is_needed(debt.owner, debt.body) or _is_taken(debt, inventory)
 
 
 def _left(debt: Debt, inventory: Inventory, forgotten: Collection[str]) -> list[PlannedService]:

@@ -22,6 +22,9 @@ NANOSECONDS = 10**9
 DEFAULT_INTERVAL = 30 * NANOSECONDS
 DEFAULT_RETRIES = 3
 MAX_HEALTH_SECONDS = 300
+# What the engine waits for a container to stop that says nothing of its own, and what counts where it waits for ever.
+DEFAULT_STOP_SECONDS = 10
+ENDLESS_STOP_SECONDS = 600
 
 
 def volume(document: Json) -> Volume:
@@ -75,6 +78,7 @@ def inspected_container(document: Json) -> Container:
         health_seconds=_health_seconds(config.get("Healthcheck") or {}),
         restart_policy=_restart_policy(host_config.get("RestartPolicy") or {}),
         joined=_joined(host_config),
+        stop_seconds=_stop_seconds(config.get("StopTimeout")),
         removed_when_stopped=bool(host_config.get("AutoRemove")),
     )
 
@@ -92,6 +96,11 @@ def _health_seconds(check: Json) -> int:
     retries = check.get("Retries") or DEFAULT_RETRIES
     seconds = -(-((check.get("StartPeriod") or 0) + retries * interval) // NANOSECONDS)
     return int(min(MAX_HEALTH_SECONDS, seconds))
+
+
+def _stop_seconds(said: int | None) -> int:
+    seconds = DEFAULT_STOP_SECONDS if said is None else said
+    return seconds if seconds >= 0 else ENDLESS_STOP_SECONDS
 
 
 def _restart_policy(policy: Json) -> RestartPolicy:

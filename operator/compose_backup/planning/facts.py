@@ -65,6 +65,8 @@ class Container:
     restart_policy: RestartPolicy = field(default_factory=RestartPolicy)
     joined: tuple[str, ...] = ()
     """Ids or names of containers whose network, processes, IPC or volumes it uses (`container:<id>`, volumes_from)."""
+    stop_seconds: int = 10
+    """How long Docker waits for its end, when it is told to stop, before it kills it."""
     removed_when_stopped: bool = False
     """Whether Docker removes it when it ends (`docker run --rm`): nobody could start it again."""
 

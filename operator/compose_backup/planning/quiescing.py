@@ -235,6 +235,7 @@ def _service(container: Container, choice: _Choice, level: int, planned: Sequenc
         was_healthy=healthy,
         health_seconds=before.health_seconds if before else container.health_seconds,
         waited_for=healthy and asked,
+        stop_seconds=container.stop_seconds,
         restart_policy=before.restart_policy if before else container.restart_policy,
         only_when_whole=container.id in choice.spoilt,
     )

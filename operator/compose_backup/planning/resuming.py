@@ -6,6 +6,7 @@ as it likes. Called by agent/ after each restart and by reconcile/ for an agent 
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Mapping
 
 from compose_backup.api.journal import JournalPlan, PlannedService
@@ -13,6 +14,9 @@ from compose_backup.planning.facts import Container
 
 ANY_START = ""
 """`startedAt` of a container that was crash-looping when the plan was made: Docker starts it again at any moment."""
+
+AFTER_GRACE_SECONDS = 5.0
+"""A container that was killed after its grace period, or told to pause, is seen as such within this time."""
 
 NOTHING_TRIED: Mapping[str, str] = {}
 
@@ -33,6 +37,36 @@ def owed(
         if (container := found.get(service.container_id)) and is_owed(service, container, tried)
     ]
     return coming_up(down)
+
+
+def may_go_down(plan: JournalPlan, containers: Iterable[Container]) -> tuple[PlannedService, ...]:
+    """Return what runs as when the plan was made, of a plan whose agent is dead: it may be down in a moment.
+
+    The engine goes on stopping a container whose caller is gone (moby, daemon/stop.go); until then it looks untouched.
+    """
+    found = {one.id: one for one in containers}
+    return tuple(
+        service
+        for service in plan.services
+        if (container := found.get(service.container_id))
+        and container.state in ("running", "restarting")
+        and service.started_at in (container.started_at, ANY_START)
+    )
+
+
+def going_down(
+    plan: JournalPlan, containers: Iterable[Container], abandoned_for: dt.timedelta
+) -> tuple[PlannedService, ...]:
+    """Return what may still be on its way down, so long after the agent of a plan has died."""
+    running = may_go_down(plan, containers)
+    is_over = abandoned_for.total_seconds() >= longest_grace(plan, running) + AFTER_GRACE_SECONDS
+    return () if is_over else running
+
+
+def longest_grace(plan: JournalPlan, services: Iterable[PlannedService]) -> float:
+    """Return how many seconds it may take at most until the engine has killed these, once they were told to stop."""
+    given = plan.stop_timeout_seconds
+    return max((one.stop_seconds if given is None else given for one in services if one.method == "Stop"), default=0)
 
 
 def left_to_others(plan: JournalPlan, *, whole: bool) -> tuple[PlannedService, ...]:

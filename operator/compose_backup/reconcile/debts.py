@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from compose_backup.api.compose_host import FORGET_UNRESUMED_ANNOTATION, ComposeHostStatus, Unresumed
@@ -78,6 +78,7 @@ async def pay_without_host(world: World, docker: DockerHost, uid: str) -> None:
     for volume, plan, owner in planning.own_journals(inventory, world.installation):
         if owner.uid != uid:
             continue
+        await second_line.await_down(docker, plan)
         if plan.purpose == "restore":
             left = await second_line.look(docker, plan, world.memory.tried)
         else:
@@ -107,7 +108,7 @@ async def _read(
     body = await body_of(world, owner)
     known = planning.of_journal(host.status.unresumed, volume.name)
     site = Site(world, docker, host, owner, plan.agent)
-    return _Journal(site, plan, planning.Debt(volume.name, plan, owner, body, known, world.memory.tried))
+    return _Journal(site, plan, planning.Debt(volume.name, plan, owner, body, known, tried=world.memory.tried))
 
 
 async def _carried_out(
@@ -117,7 +118,10 @@ async def _carried_out(
     docker, world = journal.site.docker, journal.site.world
     ids = planning.containers_of(journal.plan)
     seen = inventory.with_inspected(await docker.inspect(ids) if ids else ())
-    verdict = planning.judge(journal.debt, seen, forgotten, world.now())
+    if planning.is_attended(journal.debt, seen):
+        return (), False
+    debt = replace(journal.debt, abandoned_for=journals.abandoned_for(journal.site))
+    verdict = planning.judge(debt, seen, forgotten, world.now())
     match verdict.action:
         case "wait" | "keep":
             return verdict.show, verdict.lasting

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from compose_backup.api import reasons
 from compose_backup.api.backup_run import Failure, QuiesceResult
 from compose_backup.api.job import CleanupJob, Job
-from compose_backup.api.journal import JournalPlan
+from compose_backup.api.journal import JournalPlan, PlannedService
 from compose_backup.api.kinds import BACKUP_RUN, COMPOSE_HOST
 from compose_backup.api.resources import Host
 from compose_backup.errors import ComposeBackupError, Stalled
-from compose_backup.planning import debts, downtime, labels, quiescing
+from compose_backup.planning import debts, downtime, humanize, labels, quiescing, resuming
 from compose_backup.planning import journals as planning
 from compose_backup.planning.agent_container import CLEANUP_CAPABILITIES, agent_container, cleanup_mounts
 from compose_backup.planning.agent_state import Died, NeverStarted, Reported, Working
@@ -63,10 +63,19 @@ class Site:
 
 @dataclass(frozen=True)
 class Settlement:
-    """How far an old journal is settled: `left` are services that do not run yet, `cleaning` that hooks still run."""
+    """How far an old journal is settled."""
 
     left: tuple[Left, ...] = ()
+    """Services that do not run yet."""
+    going_down: tuple[PlannedService, ...] = ()
+    """Services that run, but may be down in a moment: the engine goes on with a stop whose agent is dead."""
     cleaning: bool = False
+    """Whether hooks still run."""
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it goes on by itself, and has to be looked at soon."""
+        return self.cleaning or bool(self.going_down)
 
     @property
     def down(self) -> tuple[Left, ...]:
@@ -76,6 +85,9 @@ class Settlement:
     @property
     def told(self) -> str:
         """What the operator does, for the condition Ready."""
+        if self.going_down:
+            names = humanize.listed(sorted({one.title for one in self.going_down}))
+            return f"the agent is gone; it may have told {names} to stop, and that is waited for"
         if not self.left:
             return "the agent is gone; the hooks that it has left are being run"
         errors = "; ".join(f"{one.service.title}: {one.error}" for one in self.left)
@@ -101,15 +113,16 @@ async def open_journal(site: Site, plan: JournalPlan) -> None:
 async def settle(
     site: Site,
     *,
-    hooks: bool = True,
+    told: bool = False,
     keep_stopped: bool = False,
     whole: bool = False,
     quiesce: QuiesceResult | None = None,
 ) -> Settlement:
     """Start what an agent that is no more has left stopped, and run the hooks that it has left.
 
-    `hooks` is False where the agent itself has told of them, `keep_stopped` True where data may be half-restored, and
-    `whole` where a restore is known to have completed all of it. `quiesce` is what the agent has told of services.
+    `told` is True where the agent itself has told how it ended: no stop and no hook of it is left. `keep_stopped` is
+    True where data may be half-restored, and `whole` where a restore is known to have completed all of it. `quiesce` is
+    what the agent has told of services.
     """
     inventory = await site.docker.inventory()
     volume = inventory.volume(site.volume)
@@ -126,7 +139,9 @@ async def settle(
         left = await second_line.resume(site.docker, plan, inventory, tried, whole=whole)
     if left and not keep_stopped:
         return Settlement(left)
-    if hooks and plan.post_hooks and not await cleaned(site, plan):
+    if not (told or left) and (going_down := await _going_down(site, plan)):
+        return Settlement(going_down=going_down)
+    if not told and plan.post_hooks and not await cleaned(site, plan):
         return Settlement(left, cleaning=True)
     if not left:
         await second_line.put_policies_back(site.docker, plan, whole=whole)
@@ -152,9 +167,23 @@ def _read(site: Site, volume: Volume) -> JournalPlan:
 
 
 def is_patient(site: Site) -> bool:
-    """Return whether a run or restore still waits for services that do not start. It begins to count when asked."""
-    since = site.world.memory.resuming.setdefault(site.owner.uid, site.world.clock())
-    return site.world.clock() - since < PATIENCE
+    """Return whether a run or restore still waits for services that do not start."""
+    return abandoned_for(site) < PATIENCE
+
+
+def is_pending(site: Site, settlement: Settlement) -> bool:
+    """Return whether an attempt does not end yet, since something is still on its way."""
+    return settlement.under_way or bool(settlement.left and is_patient(site))
+
+
+def abandoned_for(site: Site) -> dt.timedelta:
+    """Return for how long a journal is known to have no agent any more. It begins to count when it is asked first."""
+    since = site.world.memory.abandoned.setdefault(site.owner.uid, site.world.clock())
+    return site.world.clock() - since
+
+
+async def _going_down(site: Site, plan: JournalPlan) -> tuple[PlannedService, ...]:
+    return resuming.going_down(plan, await second_line.inspected(site.docker, plan), abandoned_for(site))
 
 
 async def close(site: Site, *, journal: bool) -> bool:
@@ -187,7 +216,7 @@ def handing_over(site: Site) -> agents.Action:
 
 
 async def _without_containers(site: Site, *, cleaner: bool = True) -> bool:
-    site.world.memory.resuming.pop(site.owner.uid, None)
+    site.world.memory.abandoned.pop(site.owner.uid, None)
     removed = await _tried(site, site.docker.remove_agent(site.agent))
     if removed and site.owner.kind == BACKUP_RUN.name:
         await _tried(site, stages.remove(site.docker, site.world.installation, site.owner.uid))

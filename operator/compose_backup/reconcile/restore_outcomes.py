@@ -10,7 +10,7 @@ from compose_backup.planning import restore as planning
 from compose_backup.planning import restore_end
 from compose_backup.planning.checks import Objection
 from compose_backup.planning.conditions import Standing, ended, still_waiting, unfinished
-from compose_backup.reconcile import agents, line
+from compose_backup.reconcile import agents, journals, line
 from compose_backup.reconcile.outcome import Outcome
 from compose_backup.reconcile.world import World
 
@@ -40,6 +40,13 @@ def working(
 ) -> Outcome:
     """Say that the restore is at work, and at what."""
     return Outcome(status, unfinished(Standing("working", reason, message)), look_again_in)
+
+
+def resuming(status: RestoreRequestStatus, settlement: journals.Settlement) -> Outcome:
+    """Say that the operator starts what an agent has left stopped."""
+    pause = journals.PAUSE_SECONDS if settlement.left else agents.POLL_SECONDS
+    status = status.model_copy(update={"phase": "Resuming"})
+    return working(status, settlement.told, reason=reasons.RESUMING, look_again_in=pause)
 
 
 def end(

@@ -1,12 +1,47 @@
 """Where a restore works: its host and its repository, by what was pinned, else by its target and its source.
 
-Called by restore_request.py and line.py.
+Called by the passes over restores, and by line.py.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from compose_backup.api.resources import Host, Repository, Restore
-from compose_backup.reconcile.world import World
+from compose_backup.planning import labels
+from compose_backup.reconcile import agents, journals
+from compose_backup.reconcile.journals import Site
+from compose_backup.reconcile.ports import DockerHost
+from compose_backup.reconcile.world import Pledge, World
+
+
+@dataclass(frozen=True)
+class PlacedRestore:
+    """A restore that may write, and where it works."""
+
+    world: World
+    restore: Restore
+    host: Host
+    repository: Repository
+    docker: DockerHost
+    pledge: Pledge
+
+    @property
+    def container(self) -> str:
+        """Name of the agent's container."""
+        return labels.agent_name("restore", self.restore.uid)
+
+    @property
+    def site(self) -> Site:
+        """Where the restore's journal lies."""
+        return Site(self.world, self.docker, self.host, agents.owner_of(self.restore), self.container)
+
+    async def services_may_have_it(self) -> bool:
+        """Return whether no target can be half-written, by the services that still run, or by what was known before.
+
+        Nobody is Resuming before that is known; later it cannot be seen any more: the last of them may have gone down.
+        """
+        return self.restore.status.phase == "Resuming" or await journals.is_untouched(self.site)
 
 
 def repository_of(world: World, restore: Restore) -> Repository | None:

@@ -31,8 +31,8 @@ from compose_backup.reconcile.compose_host import inventory_of, repository_volum
 from compose_backup.reconcile.journals import Site
 from compose_backup.reconcile.outcome import NOTHING, Outcome
 from compose_backup.reconcile.restore_outcomes import end, objected, waiting, working
-from compose_backup.reconcile.restore_place import host_of, repository_of
-from compose_backup.reconcile.restore_start import PlacedRestore, intent_of, start_agent, stop_wanted
+from compose_backup.reconcile.restore_place import PlacedRestore, host_of, repository_of
+from compose_backup.reconcile.restore_start import intent_of, start_agent, stop_wanted
 from compose_backup.reconcile.restore_stop import died, reported
 from compose_backup.reconcile.world import Pledge, World
 

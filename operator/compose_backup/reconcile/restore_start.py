@@ -6,14 +6,13 @@ Called by restore_request.py.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 
 from compose_backup.api import reasons
 from compose_backup.api.backup_policy import Quiesce
 from compose_backup.api.backup_run import Failure
 from compose_backup.api.job import Job, RestoreJob
 from compose_backup.api.journal import JournalPlan
-from compose_backup.api.resources import Host, Repository, Restore
+from compose_backup.api.resources import Host, Restore
 from compose_backup.errors import Stalled
 from compose_backup.planning import agent_state, labels, restore_end
 from compose_backup.planning.agent_container import (
@@ -26,37 +25,14 @@ from compose_backup.planning.checks import Objection
 from compose_backup.planning.facts import AgentContainer, AgentLook, Volume
 from compose_backup.planning.quiescing import Intent
 from compose_backup.reconcile import agents, journals
-from compose_backup.reconcile.journals import Site
 from compose_backup.reconcile.outcome import Outcome
-from compose_backup.reconcile.ports import DockerHost
-from compose_backup.reconcile.restore_outcomes import end, has_ended, objected, working
-from compose_backup.reconcile.world import Pledge, World
+from compose_backup.reconcile.restore_outcomes import end, has_ended, objected, resuming, working
+from compose_backup.reconcile.restore_place import PlacedRestore
+from compose_backup.reconcile.world import World
 
 DEADLINE_GRACE = dt.timedelta(seconds=60)
 # Half-restored data helps nobody: no window is broken off before the restore is whole.
 NO_LIMIT_SECONDS = 86400
-
-
-@dataclass(frozen=True)
-class PlacedRestore:
-    """A restore that may write, and where it works."""
-
-    world: World
-    restore: Restore
-    host: Host
-    repository: Repository
-    docker: DockerHost
-    pledge: Pledge
-
-    @property
-    def container(self) -> str:
-        """Name of the agent's container."""
-        return labels.agent_name("restore", self.restore.uid)
-
-    @property
-    def site(self) -> Site:
-        """Where the restore's journal lies."""
-        return Site(self.world, self.docker, self.host, agents.owner_of(self.restore), self.container)
 
 
 def intent_of(restore: Restore, host: Host) -> Intent:
@@ -122,9 +98,13 @@ async def _settled(placed: PlacedRestore) -> Outcome | None:
 
     Its agent is gone without a word: if something is down, the agent may have written as well.
     """
-    if not (await journals.settle(placed.site, keep_stopped=True)).left:
+    may_have_it = await placed.services_may_have_it()
+    settlement = await journals.settle(placed.site, keep_stopped=not may_have_it)
+    if settlement == journals.SETTLED:
         await journals.close(placed.site, journal=True)
         return None
+    if may_have_it and journals.is_pending(placed.site, settlement):
+        return resuming(placed.restore.status, settlement)
     vanished = agent_state.judge(None)
     assert isinstance(vanished, agent_state.Died)
     after = restore_end.after_death(placed.restore.status, vanished, placed.world.now())

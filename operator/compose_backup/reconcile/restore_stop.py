@@ -15,8 +15,8 @@ from compose_backup.planning.agent_state import Died, Reported
 from compose_backup.planning.facts import AgentLook
 from compose_backup.reconcile import agents, journals, second_line
 from compose_backup.reconcile.outcome import Outcome
-from compose_backup.reconcile.restore_outcomes import has_ended, working
-from compose_backup.reconcile.restore_start import PlacedRestore
+from compose_backup.reconcile.restore_outcomes import has_ended, resuming
+from compose_backup.reconcile.restore_place import PlacedRestore
 
 
 async def reported(placed: PlacedRestore, look: AgentLook | None, told: Reported) -> Outcome:
@@ -28,7 +28,7 @@ async def reported(placed: PlacedRestore, look: AgentLook | None, told: Reported
         return has_ended(after, journals.closing(placed.site, journal=journal))
     kept = is_kept_stopped(after)
     whole = restore_end.is_whole(after)
-    settlement = await journals.settle(placed.site, hooks=False, keep_stopped=kept, whole=whole, quiesce=after.quiesce)
+    settlement = await journals.settle(placed.site, told=True, keep_stopped=kept, whole=whole, quiesce=after.quiesce)
     if settlement.down and not kept and (after.failure is None or after.failure.reason != reasons.SERVICE_NOT_RESUMED):
         failure = second_line.failure_of(settlement.down, after.failure.message if after.failure else "")
         report = told.report.model_copy(update={"failure": failure})
@@ -42,13 +42,11 @@ async def died(placed: PlacedRestore, look: AgentLook | None, died: Died) -> Out
     if not agents.has_journal(look):
         after = restore_end.after_death(status, died, placed.world.now())
         return has_ended(after, journals.closing(placed.site, journal=False))
-    if died.target_touched and await journals.is_untouched(placed.site):
+    if died.target_touched and await placed.services_may_have_it():
         died = replace(died, target_touched=False)  # its last words are lost, but the services tell
     settlement = await journals.settle(placed.site, keep_stopped=died.target_touched)
-    if settlement.left and not died.target_touched and journals.is_patient(placed.site):
-        resuming = status.model_copy(update={"phase": "Resuming"})
-        pause = journals.PAUSE_SECONDS
-        return working(resuming, settlement.told, reason=reasons.RESUMING, look_again_in=pause)
+    if not died.target_touched and journals.is_pending(placed.site, settlement):
+        return resuming(status, settlement)
     after = restore_end.after_death(status, died, placed.world.now())
     if settlement.left and not died.target_touched:
         after = after.model_copy(update={"failure": second_line.failure_of(settlement.left, died.failure.message)})

@@ -93,7 +93,7 @@ async def _start(placed: Placed, attempt: int, plan: JournalPlan, ahead: Ahead) 
     except Stalled as error:
         failure = Failure(reason=error.reason, message=error.message, retryable=error.reason in RETRYABLE)
         # It may have had its job for a moment.
-        left = (await journals.settle(placed.site, hooks=False)).down if plan.needs_journal else ()
+        left = (await journals.settle(placed.site, told=True)).down if plan.needs_journal else ()
         return attempt_ended(placed, status, Report(failure=failure), journal=plan.needs_journal, left=left)
     if container_id is None:  # made by somebody between the look and the start
         return Outcome(look_again_in=agents.POLL_SECONDS)

@@ -35,7 +35,7 @@ async def reported(placed: Placed, look: AgentLook | None, told: Reported) -> Ou
     owes = journal and agent_state.has_stopped_something(look)
     said = told.report.backup or told.report.cleanup
     quiesce = said.quiesce if said else None
-    left = (await journals.settle(placed.site, hooks=False, quiesce=quiesce)).down if owes else NOTHING_LEFT
+    left = (await journals.settle(placed.site, told=True, quiesce=quiesce)).down if owes else NOTHING_LEFT
     return attempt_ended(placed, placed.run.status, told.report, told.log_tail, journal=journal, left=left)
 
 
@@ -48,7 +48,7 @@ async def died(placed: Placed, look: AgentLook | None, died: Died) -> Outcome:
     died = replace(died, failure=placed.run.status.failure or died.failure)
     status = placed.run.status.model_copy(update={"failure": died.failure})
     settlement = await journals.settle(placed.site) if agents.has_journal(look) else journals.SETTLED
-    if settlement.cleaning or (settlement.left and journals.is_patient(placed.site)):
+    if journals.is_pending(placed.site, settlement):
         return resuming(status, settlement)
     wanted = catalog.Search(
         placed.run, placed.host, placed.repository, placed.access, CatalogJob(run_uid=placed.run.uid)

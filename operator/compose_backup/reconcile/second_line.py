@@ -5,6 +5,9 @@ Called by journals.py for an agent that is dead, and by debts.py again and again
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
+import itertools
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -33,7 +36,7 @@ class Left:
 
 async def look(docker: DockerHost, plan: JournalPlan, tried: Mapping[str, str]) -> tuple[Left, ...]:
     """Return what is owed, without doing anything."""
-    containers = await _inspected(docker, plan)
+    containers = await inspected(docker, plan)
     by_id = {one.id: one for one in containers}
     down = owed(plan, containers, tried)
     return tuple(Left(one, "it is down", by_id[one.container_id].started_at) for one in down)
@@ -51,7 +54,7 @@ async def resume(
     Health is not waited for: a service that ends since its dependency is not ready yet is started again.
     """
     others = left_to_others(plan, whole=whole)
-    found = journals.to_start(plan, inventory.with_inspected(await _inspected(docker, plan)), tried)
+    found = journals.to_start(plan, inventory.with_inspected(await inspected(docker, plan)), tried)
     down = [service for service in found if service not in others]
     errors = {service.container_id: await started(docker, service) for service in down}
     if not down:
@@ -61,22 +64,30 @@ async def resume(
     return tuple(_left(down, after, errors))
 
 
+async def await_down(docker: DockerHost, plan: JournalPlan) -> None:
+    """Wait for what an agent that has just died may have told to stop."""
+    for seconds in itertools.count():
+        if not resuming.going_down(plan, await inspected(docker, plan), dt.timedelta(seconds=seconds)):
+            return
+        await asyncio.sleep(1)
+
+
 async def remember(docker: DockerHost, plan: JournalPlan, names: Collection[str], tried: dict[str, str]) -> None:
     """Take for tries of ours the last starts of containers of which their agent tells that they do not run."""
-    found = [one for one in await _inspected(docker, plan) if one.name in names]
+    found = [one for one in await inspected(docker, plan) if one.name in names]
     tried.update({one.id: one.started_at for one in found if one.started_at})
 
 
 async def is_untouched(docker: DockerHost, plan: JournalPlan) -> bool:
     """Return whether a restore of this plan cannot have written anything, by what still runs."""
-    return resuming.is_untouched(plan, await _inspected(docker, plan))
+    return resuming.is_untouched(plan, await inspected(docker, plan))
 
 
 async def put_policies_back(docker: DockerHost, plan: JournalPlan, *, whole: bool = False) -> None:
     """Give containers back the restart policy that a restore has held at `no`; one that a person changed stays."""
     if plan.purpose != "restore":
         return
-    now = {one.id: one.restart_policy for one in await _inspected(docker, plan)}
+    now = {one.id: one.restart_policy for one in await inspected(docker, plan)}
     others = left_to_others(plan, whole=whole)
     for service in (one for one in plan.services if one not in others):
         held = now.get(service.container_id, service.restart_policy) == RestartPolicy(name=NO_RESTART)
@@ -97,7 +108,8 @@ def names_of(left: Iterable[Left]) -> str:
     return humanize.listed(sorted(one.service.title for one in left))
 
 
-async def _inspected(docker: DockerHost, plan: JournalPlan) -> tuple[Container, ...]:
+async def inspected(docker: DockerHost, plan: JournalPlan) -> tuple[Container, ...]:
+    """Return the containers of a plan as they are now."""
     return await docker.inspect([one.container_id for one in plan.services]) if plan.services else ()
 
 

@@ -132,8 +132,8 @@ class Memory:
     probes: defaultdict[str, ProbeMemory] = field(default_factory=lambda: defaultdict(ProbeMemory))
     """By UID of the ArchiveRepository."""
     searches: Searches = field(default_factory=Searches)
-    resuming: dict[str, dt.datetime] = field(default_factory=dict)
-    """By UID of the run or restore: since when services are tried that its dead agent has left stopped."""
+    abandoned: dict[str, dt.datetime] = field(default_factory=dict)
+    """By UID of the run or restore: since when its agent is known to be dead, and what that has left is seen to."""
     tried: dict[str, str] = field(default_factory=dict)
     """Container id → Docker's `StartedAt` after a start of ours: if it ends and is still the same, it is still owed."""
     parties: dict[str, KnownParty] = field(default_factory=dict)
@@ -144,7 +144,7 @@ class Memory:
     def forget(self, uid: str) -> Pledge | None:
         """Forget what is known of an object, and return its pledge, if it had one."""
         self.probes.pop(uid, None)
-        self.resuming.pop(uid, None)
+        self.abandoned.pop(uid, None)
         self.searches.give_up(uid)
         self.inventories.pop(uid, None)
         self.addresses.pop(uid, None)

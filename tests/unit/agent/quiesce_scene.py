@@ -27,7 +27,16 @@ from fakes.agent_engine import Call, FakeAgentEngine, Killed
 AGENT = "compose-backup-run-1"
 MADE_AT = dt.datetime(2026, 11, 24, 2, 0, tzinfo=dt.UTC)
 BEFORE = "2026-11-01T00:00:00.123456789Z"
-HASTY = Patience(refused=0.05, in_window=0.02, afterwards=0.3, settle=0.0, poll=0.005, longest_delay=0.02, ending=1.0)
+HASTY = Patience(
+    refused=0.05,
+    in_window=0.02,
+    afterwards=0.3,
+    settle=0.0,
+    after_grace=0.1,
+    poll=0.005,
+    ending=1.0,
+    longest_delay=0.02,
+)
 UNLESS_STOPPED = RestartPolicy(name="unless-stopped")
 SERVICES = {"web": 0, "app": 1, "db": 2}
 """Dependants first."""
@@ -57,6 +66,7 @@ def planned(service: str, **more: object) -> PlannedService:
         "method": "Stop",
         "started_at": BEFORE,
         "level": SERVICES[service],
+        "stop_seconds": 0,
         "restart_policy": UNLESS_STOPPED,
     }
     return PlannedService.model_validate(base | more)

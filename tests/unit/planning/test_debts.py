@@ -27,6 +27,7 @@ DB = PlannedService(
     restart_policy=ALWAYS,
 )  # fmt: skip
 WEB = DB.model_copy(update={"container_id": "c-web", "name": "shop-web-1", "service": "web", "level": 0})
+SLOW = DB.model_copy(update={"stop_seconds": 60})
 HOOK = Hook(project="shop", service="db", command=("true",))
 
 
@@ -148,6 +149,27 @@ def test_what_an_earlier_restore_keeps_is_started_only_onto_whole_data(
     held = Inventory(containers=(seen(DB, policy="no"), seen(WEB, "running", "t2")))
     settled = judge(debt("restore", body(**status), plan=taken), held, (), NOW)
     assert settled.action == ("start" if status else "settle") and [one.name for one in settled.policies] == policies
+
+
+@pytest.mark.parametrize(
+    ("services", "stop_timeout", "seconds", "action"),
+    [
+        ((DB,), None, 0, "wait"),
+        ((DB,), None, 14, "wait"),
+        ((DB,), None, 15, "settle"),
+        ((SLOW,), None, 64, "wait"),
+        ((SLOW,), 1, 6, "settle"),
+        ((DB.model_copy(update={"method": "Pause", "stop_seconds": 60}),), None, 4, "wait"),
+        ((DB.model_copy(update={"method": "Pause", "stop_seconds": 60}),), None, 5, "settle"),
+    ],
+)
+def test_what_its_dead_agent_may_have_told_to_stop_is_waited_for(
+    services: tuple[PlannedService, ...], stop_timeout: int | None, seconds: int, action: str
+) -> None:
+    untouched = Inventory(containers=(seen(DB, "running"),))
+    abandoned = debt(plan=plan(services=services, stop_timeout_seconds=stop_timeout), abandoned_for=seconds * SECOND)
+    found = judge(abandoned, untouched, (), NOW)
+    assert (found.action, found.lasting) == (action, action == "wait")
 
 
 def test_what_is_kept_stopped_is_shown_with_the_way_out() -> None:

@@ -53,12 +53,18 @@ def test_an_agent_that_dies_before_it_writes_leaves_nothing_down() -> None:
     told(story)
 
 
-def test_an_agent_that_vanishes_before_all_are_down_cannot_have_written() -> None:
+@pytest.mark.parametrize("ends_late", [False, True])
+def test_an_agent_that_vanishes_before_all_are_down_cannot_have_written(ends_late: bool) -> None:
     async def story(scene: Scene, world: World) -> None:
         await begin(scene, world)
         scene.engine.agents.pop(the_agent(scene, "restore").wanted.name)
         never_stopped = replace(scene.engine.services["shop-db-1"], state="running")  # StartedAt is the plan's
         scene.engine.services["shop-db-1"] = never_stopped
+        await scene.live(world, 8)
+        assert scene.restore().status.phase == "Resuming"
+        if ends_late:
+            scene.engine.stop_service("shop-db-1")
+        world = scene.world()  # what is known outlives the operator
         await scene.until(world, lambda: scene.restore().finished)
         await scene.live(world, 90)
         assert scene.restore().status.failure.reason == reasons.AGENT_LOST

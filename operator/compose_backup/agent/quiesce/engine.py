@@ -26,8 +26,6 @@ from compose_backup.planning import engine_json, writers
 from compose_backup.planning.facts import Container, Inventory, Volume
 
 TIMEOUT_SECONDS = 30
-DEFAULT_GRACE_SECONDS = 10
-"""What Docker gives a container to stop that says nothing of its own."""
 AWAY_SECONDS = 5.0
 """How long an engine that has just been there is waited for."""
 POLL_SECONDS = 0.05
@@ -91,13 +89,10 @@ class DockerEngine:
 
     def stop(self, container: str, timeout_seconds: int | None) -> None:
         """Stop a container and return once it is down. None: its own grace period. Down already: no error."""
-        with self._answering() as client:
-            document = _inspect(client, container)
-        if document is None:
+        found = next(iter(self.inspect((container,))), None)
+        if found is None:
             raise _gone(container, reasons.SERVICES_CHANGED)
-        grace = timeout_seconds
-        if grace is None:
-            grace = (document.get("Config") or {}).get("StopTimeout") or DEFAULT_GRACE_SECONDS
+        grace = found.stop_seconds if timeout_seconds is None else timeout_seconds
         try:
             # Without a timeout of ours none is sent: the container's own then counts.
             self._act(lambda client: client.stop(container, timeout=timeout_seconds), reasons.SERVICE_NOT_STOPPED)

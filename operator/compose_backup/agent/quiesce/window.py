@@ -12,7 +12,7 @@ from compose_backup.agent.context import Surroundings
 from compose_backup.agent.looking import Engine
 from compose_backup.agent.quiesce.coming_up import ComingUp
 from compose_backup.agent.quiesce.downtimes import Downtimes
-from compose_backup.agent.quiesce.going_down import take_down
+from compose_backup.agent.quiesce.going_down import await_down, take_down
 from compose_backup.agent.quiesce.hooks import Hooks
 from compose_backup.agent.quiesce.journal import Journal
 from compose_backup.agent.quiesce.reaching import reaching
@@ -80,6 +80,7 @@ class Quiescence:
     def recover(self) -> None:
         """Undo what an agent before this one has left open in the journal."""
         entries = self._journal.entries
+        await_down(self._plan, entries, self._engine, self._outside.patience)
         self._downtimes.recall(entries)
         inspected = self._inspected()
         self._way_up.recall(entries, inspected)
