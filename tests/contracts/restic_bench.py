@@ -34,6 +34,7 @@ SLOT = dt.datetime(2026, 11, 24, 2, 0, tzinfo=dt.UTC)
 POLICY = "team/nightly"
 HOST = "cluster/team/srv1"
 AGENT = "compose-backup-run-uid-0"
+WHOLE_MARK = "compose-backup-whole-uid-0"
 HASTY = Patience(refused=0.05, in_window=0.02, afterwards=0.3, settle=0.0, poll=0.005, longest_delay=0.02, ending=2.0)
 
 
@@ -179,6 +180,7 @@ class Bench:
             "existing_data": existing,
             "include": include,
             "created": created,
+            "whole_mark": {"name": WHOLE_MARK},
         }
         base |= {"plan": plan(purpose="restore", method="None")}
         return self.perform(Job(repository=self.access, restore=RestoreJob.model_validate(base | settings)))

@@ -16,7 +16,7 @@ from compose_backup.api import reasons
 from compose_backup.api.backup_policy import Hook
 from compose_backup.api.journal import RestartPolicy
 from compose_backup.errors import AgentFailed
-from compose_backup.planning.facts import Container
+from compose_backup.planning.facts import Container, Volume
 from contracts.engines import real_engine
 from fakes.agent_engine import FakeAgentEngine
 from realparts.engine import Engine as RealEngine
@@ -234,6 +234,14 @@ def test_look_inspects_who_is_named(setting: Setting) -> None:
     look = setting.engine.look((), (container,))
     (found,) = [one for one in look.inventory.containers if one.id == container]
     assert found.started_at and look.images[container]
+
+
+def test_volume(setting: Setting) -> None:
+    """One that is there already stays as it is."""
+    volume = Volume(f"{setting.prefix}-mark", labels={"told": '[{"name": "data"}]'})
+    setting.engine.create_volume(volume)
+    setting.engine.create_volume(replace(volume, labels={}))
+    assert setting.engine.look(()).inventory.volume(volume.name) == volume
 
 
 class Impatient:

@@ -13,6 +13,8 @@ from compose_backup.api import reasons
 from compose_backup.api.backup_run import VolumeResult
 from compose_backup.api.job import Report
 from compose_backup.api.record import RunRecord
+from compose_backup.errors import AgentFailed
+from compose_backup.planning import wholeness
 from contracts.restic_bench import AGENT, Bench, empty_directory, plan, reason_of
 from contracts.shop_bench import ALL_DOWN, ALL_UP, SHOP, observed_restic, slow_restic
 from fakes.agent_engine import Call
@@ -159,6 +161,27 @@ def test_restore(shop: Bench) -> None:
     assert report.restore.quiesce.downtime_seconds > 0 and not report.restore.quiesce.kept_stopped
 
 
+def test_a_whole_restore_is_marked_on_the_host_before_a_service_is_started(shop: Bench) -> None:
+    result = archived(shop)
+    report = shop.restore(result, existing="Mirror", plan=restore_plan())
+    acts = [act.partition(" ")[0] for act in shop.engine.acts("stop", "create", "start")]
+    assert acts == ["stop"] * 3 + ["create"] + ["start"] * 3
+    assert report.restore is not None
+    assert wholeness.told_of("uid-0", shop.engine.look(()).inventory) == report.restore.volumes
+
+
+def test_a_mark_that_cannot_be_made_keeps_nobody_stopped(shop: Bench) -> None:
+    def refuse(call: Call) -> None:
+        if call.act == "create":
+            raise AgentFailed(reasons.ENGINE_ERROR, "no space left on device", retryable=True)
+
+    result = archived(shop)
+    shop.engine.before = refuse
+    report = shop.restore(result, existing="Mirror", plan=restore_plan())
+    assert reason_of(report) is None and shop.engine.states() == ALL_UP
+    assert "no space left" in shop.diagnostics
+
+
 def test_the_journal_says_that_a_target_is_touched_before_it_is(shop: Bench) -> None:
     result = archived(shop)
     with observed_restic(shop) as calls:
@@ -179,6 +202,7 @@ def test_restore_that_fails_after_it_has_written(shop: Bench) -> None:
         report = shop.restore(result, existing="Mirror", plan=restore_plan())
         thread.join()
     assert reason_of(report) == reasons.TARGET_INCOMPLETE and shop.engine.states() == ALL_DOWN
+    assert shop.engine.acts("create") == []
     assert report.restore is not None and report.restore.quiesce is not None
     assert report.restore.quiesce.kept_stopped and shop.events[-1].target_touched
     assert {one.restart_policy.name for one in shop.engine.containers.values()} == {"no"}

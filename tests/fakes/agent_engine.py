@@ -120,6 +120,11 @@ class FakeAgentEngine:
             if container in self.containers:
                 self._change(container, restart_policy=policy)
 
+    def create_volume(self, volume: Volume) -> None:
+        with self._acting("create", volume.name):
+            if volume.name not in {one.name for one in self.volumes}:
+                self.volumes = (*self.volumes, volume)
+
     def execute(self, container: str, hook: Hook, given_up: Callable[[], bool]) -> Executed:
         with self._acting(f"exec {hook.command[0]}", container):
             found = self._existing(container, reasons.HOOK_FAILED)

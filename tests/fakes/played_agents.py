@@ -23,11 +23,13 @@ from compose_backup.api.job import (
     Job,
     ProbeReport,
     Report,
+    RestoreJob,
     RestoreReport,
 )
 from compose_backup.api.journal import JournalPlan
 from compose_backup.api.record import RecordedVolume, RunRecord
 from compose_backup.api.restore_request import RestoredVolume
+from compose_backup.planning import wholeness
 from fakes import played_quiescing
 from fakes.docker_host import FakeAgent, FakeEngine
 
@@ -116,7 +118,7 @@ class PlayedAgents:
         touched = work.job.restore is not None and self.touches
         failure = Failure(reason="Interrupted", message="the agent was restarted", retryable=not touched)
         quiesce = self._without_resuming(work) if touched else self._resumed(work)
-        agent.report(Report(cleanup=CleanupReport(quiesce=quiesce, target_touched=touched), failure=failure), 1)
+        agent.report(Report(cleanup=CleanupReport(quiesce=quiesce, target_incomplete=touched), failure=failure), 1)
 
     @property
     def _engine(self) -> FakeEngine:
@@ -153,8 +155,15 @@ class PlayedAgents:
 
     def _end(self, work: AtWork) -> None:
         broken = work.job.restore is not None and self.breaks_after_writing
+        if work.job.restore and not broken:
+            self.mark_whole(work.job.restore)
         quiesce = self._without_resuming(work) if broken else self._resumed(work, whole=True)
         work.agent.report(self._worked(work.job, quiesce), exit_code=1 if self.failure or broken else 0)
+
+    def mark_whole(self, job: RestoreJob) -> None:
+        """Tell on the host that all targets of a restore are whole."""
+        mark = wholeness.made(job.whole_mark, _restored(job))
+        self._engine.volumes[mark.name] = mark
 
     def _resumed(self, work: AtWork, *, whole: bool = False) -> QuiesceResult | None:
         if not work.quiesce:
@@ -231,8 +240,7 @@ class PlayedAgents:
                 broken = [RestoredVolume(name=one.target, phase="TargetIncomplete") for one in job.restore.volumes]
                 failure = Failure(reason="TargetIncomplete", message="the disk is full")
                 return Report(restore=RestoreReport(volumes=tuple(broken), quiesce=quiesce), failure=failure)
-            done = [RestoredVolume(name=one.target, phase="Succeeded") for one in job.restore.volumes]
-            return Report(restore=RestoreReport(volumes=tuple(done), quiesce=quiesce))
+            return Report(restore=RestoreReport(volumes=_restored(job.restore), quiesce=quiesce))
         assert job.backup
         if self.failure:
             return Report(backup=BackupReport(verdict="Failed", quiesce=quiesce), failure=self.failure)
@@ -246,6 +254,10 @@ class PlayedAgents:
             repository=self._seen(),
         )
         return Report(backup=backup, failure=_not_resumed(quiesce))
+
+
+def _restored(job: RestoreJob) -> tuple[RestoredVolume, ...]:
+    return tuple(RestoredVolume(name=one.target, phase="Succeeded") for one in job.volumes)
 
 
 def _not_resumed(quiesce: QuiesceResult | None) -> Failure | None:

@@ -13,7 +13,7 @@ from compose_backup.api import reasons
 from compose_backup.api.backup_policy import Hook
 from compose_backup.api.journal import RestartPolicy
 from compose_backup.errors import AgentFailed
-from compose_backup.planning.facts import Container, Inventory
+from compose_backup.planning.facts import Container, Inventory, Volume
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,9 @@ class Engine(Protocol):
 
     def set_restart_policy(self, container: str, policy: RestartPolicy) -> None:
         """Change what Docker does when the container (id or name) ends. One that is gone is no error."""
+
+    def create_volume(self, volume: Volume) -> None:
+        """Create a volume, with its labels; one of this name that is there already is no error."""
 
     def execute(self, container: str, hook: Hook, given_up: Callable[[], bool]) -> Executed:
         """Run a command in a container and wait for its end, at most hook.timeout_seconds, and until it is given up.

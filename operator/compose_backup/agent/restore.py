@@ -16,6 +16,7 @@ from compose_backup.agent.looking import Engine
 from compose_backup.agent.manifest import root_of
 from compose_backup.agent.progress import Tally
 from compose_backup.agent.quiesce.checks import look_for, refuse_changes
+from compose_backup.agent.quiesce.reaching import patiently
 from compose_backup.agent.quiesce.window import Quiescence
 from compose_backup.agent.repository import open_to_write
 from compose_backup.agent.restore_checks import Wanted, check_includes, check_target, normalized, wanted_volumes
@@ -27,7 +28,7 @@ from compose_backup.api.journal import JournalPlan
 from compose_backup.api.record import VolumeManifest
 from compose_backup.api.restore_request import RestoredVolume
 from compose_backup.errors import AgentFailed
-from compose_backup.planning import writers
+from compose_backup.planning import wholeness, writers
 
 START_NOTHING = "do not start services on it; mend the cause and restore again"
 
@@ -52,6 +53,7 @@ def run(job: RestoreJob, context: Context) -> Report:
         done, failure = _restore_all(plans, job, includes, context, quiescence)
         if failure is None:
             quiescence.whole()
+            _mark_whole(job, done, engine, context)
     quiescence.finish()
     if failure is None and quiescence.failure is not None:
         failure = _as_failure(quiescence.failure)
@@ -73,6 +75,14 @@ def _restore_all(
         restored, failure = _attempt(plan, job, includes, context, tally, quiescence)
         done.append(restored)
     return done, failure
+
+
+def _mark_whole(job: RestoreJob, done: Sequence[RestoredVolume], engine: Engine, context: Context) -> None:
+    """Tell it where it outlives this agent. Services are started in any case."""
+    try:
+        patiently(lambda: engine.create_volume(wholeness.made(job.whole_mark, done)), context.patience)
+    except AgentFailed as error:
+        context.diagnostics.say(f"that the restore is whole could not be marked on the host: {error.message}")
 
 
 def _require_unused(plan: JournalPlan, targets: Sequence[str], engine: Engine, patience: Patience) -> None:

@@ -118,6 +118,13 @@ class BackupJob(Model):
     """Until the run's deadline; None without one."""
 
 
+class WholeMark(Model):
+    """The volume that an agent makes on the host when a restore is whole, but for what it adds to the labels."""
+
+    name: str
+    labels: dict[str, str] = {}
+
+
 class RestoreJob(Model):
     """Restore volumes in place. The target volume is mounted under the *source's* name below LIVE_ROOT."""
 
@@ -128,6 +135,7 @@ class RestoreJob(Model):
     existing_data: ExistingData
     plan: JournalPlan
     """Which containers go down meanwhile. They are started again only when every volume is complete."""
+    whole_mark: WholeMark
     seconds_left: int | None = None
 
 
@@ -205,8 +213,8 @@ class CleanupReport(Model):
 
     quiesce: QuiesceResult | None = None
     hooks: tuple[HookResult, ...] = ()
-    target_touched: bool = False
-    """Restore: whether a byte may have been written to a target."""
+    target_incomplete: bool = False
+    """Restore: whether a target was written to, and is not known to be whole."""
 
 
 class Report(Model):

@@ -22,7 +22,7 @@ from compose_backup.api import reasons
 from compose_backup.api.backup_policy import Hook
 from compose_backup.api.compose_host import Unresumed
 from compose_backup.api.journal import JournalPlan, PlannedService
-from compose_backup.planning import journals, resuming, writers
+from compose_backup.planning import journals, resuming, wholeness, writers
 from compose_backup.planning.facts import Container, Inventory, Volume
 from compose_backup.planning.labels import INSTALLATION, Owner, agent_name
 from compose_backup.planning.sweeping import is_needed
@@ -91,10 +91,10 @@ def judge(debt: Debt, inventory: Inventory, forgotten: Collection[str], now: dt.
     # Whether what was started just now lasts is not known yet.
     down = {one.container_id for one in left}
     young = tuple(one for one in debt.known if one.container_id not in down and _is_young(one, now))
-    if left and _is_kept_stopped(debt):
+    if left and _is_kept_stopped(debt, inventory):
         return Verdict("keep", show=tuple(_as_kept(_entry(debt, one), debt.plan) for one in left))
     # What an earlier restore keeps stopped is shown by the journal of that one, unless this one made the data whole.
-    others = resuming.left_to_others(debt.plan, whole=_is_whole(debt))
+    others = resuming.left_to_others(debt.plan, whole=_is_whole(debt, inventory))
     left = [one for one in left if one not in others]
     if not left:
         changing = young or resuming.going_down(debt.plan, inventory.containers, debt.abandoned_for)
@@ -186,12 +186,13 @@ def _entry(debt: Debt, service: PlannedService) -> Unresumed:
     )
 
 
-def _is_kept_stopped(debt: Debt) -> bool:
+def _is_kept_stopped(debt: Debt, inventory: Inventory) -> bool:
     """Return whether the data below the services may be incomplete: no end of a restore says that it is not.
 
-    Of a restore whose object is gone nobody knows, and an agent that has written nothing starts the services itself.
+    Of a restore whose object is gone nobody knows, unless its agent has marked it as whole, and an agent that has
+    written nothing starts the services itself.
     """
-    if debt.plan.purpose == "run":
+    if debt.plan.purpose == "run" or wholeness.told_of(debt.owner.uid, inventory):
         return False
     if debt.body is None or debt.body["metadata"]["uid"] != debt.owner.uid:
         return True
@@ -203,8 +204,10 @@ def _is_kept_stopped(debt: Debt) -> bool:
     return spoilt or said or bool((status.get("quiesce") or {}).get("keptStopped"))
 
 
-def _is_whole(debt: Debt) -> bool:
-    """Return whether the owner says that all its volumes were restored to their end."""
+def _is_whole(debt: Debt, inventory: Inventory) -> bool:
+    """Return whether owner or agent say that all its volumes were restored to their end."""
+    if wholeness.told_of(debt.owner.uid, inventory):
+        return True
     volumes = ((debt.body or {}).get("status") or {}).get("volumes") or ()
     return bool(volumes) and all(volume.get("phase") == "Succeeded" for volume in volumes)
 
@@ -220,7 +223,7 @@ def _as_kept(entry: Unresumed, plan: JournalPlan) -> Unresumed:
 
 def _settled(debt: Debt, inventory: Inventory) -> Verdict:
     containers = {one.id: one for one in inventory.containers}
-    others = resuming.left_to_others(debt.plan, whole=_is_whole(debt))
+    others = resuming.left_to_others(debt.plan, whole=_is_whole(debt, inventory))
     mine = [one for one in debt.plan.services if debt.plan.purpose == "restore" and one not in others]
     held = [one for one in mine if _is_held(one, containers)]
     cleanup = agent_name("cleanup", debt.owner.uid)

@@ -18,6 +18,8 @@ QUESTION = PREFIX + "question"
 REPOSITORY_ID = PREFIX + "repository-id"
 REPOSITORY_LOCATION = PREFIX + "repository-location"
 PLAN = PREFIX + "plan"
+RESTORED = PREFIX + "restored"
+"""On the mark that a restore is whole: what became of each volume."""
 JOURNAL = PREFIX + "journal"
 """On an agent's container: the name of its journal volume, where it has one."""
 OWNER_KIND = PREFIX + "owner-kind"
@@ -25,7 +27,7 @@ OWNER_NAMESPACE = PREFIX + "owner-namespace"
 OWNER_NAME = PREFIX + "owner-name"
 OWNER_UID = PREFIX + "owner-uid"
 
-Purpose = Literal["run", "restore", "probe", "catalog", "cleanup", "journal", "stage"]
+Purpose = Literal["run", "restore", "probe", "catalog", "cleanup", "journal", "stage", "whole"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,11 @@ def agent_name(purpose: Purpose, uid: str) -> str:
 def journal_name(uid: str) -> str:
     """Return the name of the volume that remembers what an object's agent has stopped."""
     return f"compose-backup-journal-{uid}"
+
+
+def whole_name(uid: str) -> str:
+    """Return the name of the volume that remembers that a restore is whole."""
+    return f"compose-backup-whole-{uid}"
 
 
 def stage_name(uid: str, number: str) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from compose_backup.api import reasons
 from compose_backup.api.backup_run import Failure
-from compose_backup.api.job import Report
-from compose_backup.api.restore_request import RestoreRequestStatus, VolumeDefinition
+from compose_backup.api.job import Report, RestoreReport
+from compose_backup.api.restore_request import RestoredVolume, RestoreRequestStatus, VolumeDefinition
 from compose_backup.planning import downtime, humanize
 from compose_backup.planning.agent_state import Died
 
@@ -35,6 +35,16 @@ def after_report(
     return finished(status, "Failed" if failure else "Succeeded", failure, now)
 
 
+def report_of_mark(volumes: tuple[RestoredVolume, ...], told: Report) -> Report:
+    """Return the report of a restore whose agent has marked that it is whole, and has told of the services at most."""
+    in_vain = told.failure is not None and told.failure.reason == reasons.SERVICE_NOT_RESUMED
+    quiesce = told.cleanup.quiesce if told.cleanup else None
+    if quiesce:
+        quiesce = quiesce.model_copy(update={"kept_stopped": False})
+    restored = RestoreReport(volumes=volumes, quiesce=quiesce)
+    return Report(restore=restored, failure=told.failure if in_vain else None)
+
+
 def _is_incomplete(report: Report, *, touched: bool) -> bool:
     """Return whether a target may hold half-restored data.
 
@@ -42,7 +52,7 @@ def _is_incomplete(report: Report, *, touched: bool) -> bool:
     """
     if report.restore:
         return any(volume.phase == "TargetIncomplete" for volume in report.restore.volumes)
-    return report.cleanup.target_touched if report.cleanup else touched
+    return report.cleanup.target_incomplete if report.cleanup else touched
 
 
 def is_whole(status: RestoreRequestStatus) -> bool:

@@ -17,7 +17,7 @@ from compose_backup.api.kinds import BY_NAME
 from compose_backup.api.resources import Host
 from compose_backup.errors import Stalled
 from compose_backup.planning import debts as planning
-from compose_backup.planning import sweeping
+from compose_backup.planning import labels, sweeping, wholeness
 from compose_backup.planning.facts import Inventory, Volume
 from compose_backup.planning.labels import Owner
 from compose_backup.reconcile import journals, second_line
@@ -79,16 +79,18 @@ async def pay_without_host(world: World, docker: DockerHost, uid: str) -> None:
         if owner.uid != uid:
             continue
         await second_line.await_down(docker, plan)
-        if plan.purpose == "restore":
+        whole = bool(wholeness.told_of(uid, inventory))
+        if plan.purpose == "restore" and not whole:
             left = await second_line.look(docker, plan, world.memory.tried)
         else:
-            left = await second_line.resume(docker, plan, inventory, world.memory.tried)
+            left = await second_line.resume(docker, plan, inventory, world.memory.tried, whole=whole)
             left = tuple(one for one in left if not one.running)
         if left:
             log.error("%s has left %s stopped on a host that is gone", plan.owner, second_line.names_of(left))
             continue
-        await second_line.put_policies_back(docker, plan)
+        await second_line.put_policies_back(docker, plan, whole=whole)
         await docker.remove_volume(volume.name)
+        await docker.remove_volume(labels.whole_name(uid))
 
 
 async def is_needed(world: World, owner: Owner | None) -> bool:

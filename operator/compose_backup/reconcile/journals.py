@@ -16,7 +16,7 @@ from compose_backup.api import reasons
 from compose_backup.api.backup_run import Failure, QuiesceResult
 from compose_backup.api.job import CleanupJob, Job
 from compose_backup.api.journal import JournalPlan, PlannedService
-from compose_backup.api.kinds import BACKUP_RUN, COMPOSE_HOST
+from compose_backup.api.kinds import BACKUP_RUN, COMPOSE_HOST, RESTORE_REQUEST
 from compose_backup.api.resources import Host
 from compose_backup.errors import ComposeBackupError, Stalled
 from compose_backup.planning import debts, downtime, humanize, labels, quiescing, resuming
@@ -191,8 +191,12 @@ async def close(site: Site, *, journal: bool) -> bool:
 
     Return whether all of it is gone.
     """
-    removed = await _without_containers(site, cleaner=journal)
-    return removed and (not journal or await _tried(site, site.docker.remove_volume(site.volume)))
+    if not await _without_containers(site, cleaner=journal):
+        return False
+    volumes = [site.volume] if journal else []
+    if site.owner.kind == RESTORE_REQUEST.name:
+        volumes.append(labels.whole_name(site.owner.uid))
+    return all([await _tried(site, site.docker.remove_volume(name)) for name in volumes])
 
 
 def closing(site: Site, *, journal: bool) -> agents.Action:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from compose_backup.api.resources import Host, Repository, Restore
-from compose_backup.planning import labels
+from compose_backup.api.restore_request import RestoredVolume
+from compose_backup.planning import labels, wholeness
 from compose_backup.reconcile import agents, journals
 from compose_backup.reconcile.journals import Site
 from compose_backup.reconcile.ports import DockerHost
@@ -35,6 +36,10 @@ class PlacedRestore:
     def site(self) -> Site:
         """Where the restore's journal lies."""
         return Site(self.world, self.docker, self.host, agents.owner_of(self.restore), self.container)
+
+    async def told_whole(self) -> tuple[RestoredVolume, ...]:
+        """Return what became of each target where the agent has marked that all are whole, else nothing."""
+        return wholeness.told_of(self.restore.uid, await self.docker.inventory())
 
     async def services_may_have_it(self) -> bool:
         """Return whether no target can be half-written, by the services that still run, or by what was known before.

@@ -14,7 +14,7 @@ from compose_backup.api.job import Job, RestoreJob
 from compose_backup.api.journal import JournalPlan
 from compose_backup.api.resources import Host, Restore
 from compose_backup.errors import Stalled
-from compose_backup.planning import agent_state, labels, restore_end
+from compose_backup.planning import agent_state, labels, restore_end, wholeness
 from compose_backup.planning.agent_container import (
     RESTORE_CAPABILITIES,
     agent_container,
@@ -24,7 +24,7 @@ from compose_backup.planning.agent_container import (
 from compose_backup.planning.checks import Objection
 from compose_backup.planning.facts import AgentContainer, AgentLook, Volume
 from compose_backup.planning.quiescing import Intent
-from compose_backup.reconcile import agents, journals
+from compose_backup.reconcile import agents, journals, restore_stop
 from compose_backup.reconcile.outcome import Outcome
 from compose_backup.reconcile.restore_outcomes import end, has_ended, objected, resuming, working
 from compose_backup.reconcile.restore_place import PlacedRestore
@@ -98,6 +98,10 @@ async def _settled(placed: PlacedRestore) -> Outcome | None:
 
     Its agent is gone without a word: if something is down, the agent may have written as well.
     """
+    vanished = agent_state.judge(None)
+    assert isinstance(vanished, agent_state.Died)
+    if await placed.told_whole():
+        return await restore_stop.died(placed, None, vanished)
     may_have_it = await placed.services_may_have_it()
     settlement = await journals.settle(placed.site, keep_stopped=not may_have_it)
     if settlement == journals.SETTLED:
@@ -105,8 +109,6 @@ async def _settled(placed: PlacedRestore) -> Outcome | None:
         return None
     if may_have_it and journals.is_pending(placed.site, settlement):
         return resuming(placed.restore.status, settlement)
-    vanished = agent_state.judge(None)
-    assert isinstance(vanished, agent_state.Died)
     after = restore_end.after_death(placed.restore.status, vanished, placed.world.now())
     return has_ended(after, journals.handing_over(placed.site))
 
@@ -159,6 +161,7 @@ def _job(placed: PlacedRestore, plan: JournalPlan) -> Job:
             include=restore.spec.include,
             existing_data=restore.spec.existing_data,
             plan=plan,
+            whole_mark=wholeness.mark_of(placed.site.owner, placed.world.installation),
             seconds_left=left,
         ),
     )

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from compose_backup.api import reasons
-from compose_backup.api.restore_request import RestoreRequestStatus
+from compose_backup.api.job import CleanupReport, Report
+from compose_backup.api.restore_request import RestoredVolume, RestoreRequestStatus
 from compose_backup.planning import agent_state, restore_end
 from compose_backup.planning.agent_state import Died, Reported
 from compose_backup.planning.facts import AgentLook
@@ -22,6 +23,8 @@ from compose_backup.reconcile.restore_place import PlacedRestore
 async def reported(placed: PlacedRestore, look: AgentLook | None, told: Reported) -> Outcome:
     """Store the report. What its agent could not start is left to the pass over the host."""
     status, now = placed.restore.status, placed.world.now()
+    if told.report.restore is None and (volumes := await placed.told_whole()):
+        told = replace(told, report=restore_end.report_of_mark(volumes, told.report))
     after = restore_end.after_report(status, told.report, told.log_tail, now, touched=told.target_touched)
     journal = agents.has_journal(look)
     if not (journal and agent_state.has_stopped_something(look)):
@@ -37,8 +40,10 @@ async def reported(placed: PlacedRestore, look: AgentLook | None, told: Reported
 
 
 async def died(placed: PlacedRestore, look: AgentLook | None, died: Died) -> Outcome:
-    """Start what the agent has left stopped if it cannot have written anything, then end."""
+    """Start what the agent has left stopped if it cannot have written anything, or was done with it, then end."""
     status = placed.restore.status
+    if volumes := await placed.told_whole():
+        return await _died_when_whole(placed, died, volumes)
     if not agents.has_journal(look):
         after = restore_end.after_death(status, died, placed.world.now())
         return has_ended(after, journals.closing(placed.site, journal=False))
@@ -50,6 +55,18 @@ async def died(placed: PlacedRestore, look: AgentLook | None, died: Died) -> Out
     after = restore_end.after_death(status, died, placed.world.now())
     if settlement.left and not died.target_touched:
         after = after.model_copy(update={"failure": second_line.failure_of(settlement.left, died.failure.message)})
+    return _over(placed, after, settlement)
+
+
+async def _died_when_whole(placed: PlacedRestore, died: Died, volumes: tuple[RestoredVolume, ...]) -> Outcome:
+    """Start what is still down. Only the agent's last words are lost: what it has restored is as it must be."""
+    settlement = await journals.settle(placed.site, whole=True)
+    if journals.is_pending(placed.site, settlement):
+        return resuming(placed.restore.status, settlement)
+    failure = second_line.failure_of(settlement.left, died.failure.message) if settlement.left else None
+    told = CleanupReport(quiesce=died.quiesce or placed.restore.status.quiesce)
+    report = restore_end.report_of_mark(volumes, Report(cleanup=told, failure=failure))
+    after = restore_end.after_report(placed.restore.status, report, died.log_tail, placed.world.now())
     return _over(placed, after, settlement)
 
 

@@ -12,7 +12,7 @@ import logging
 from compose_backup.api.resources import Host
 from compose_backup.errors import ComposeBackupError, Stalled
 from compose_backup.planning import debts as planning
-from compose_backup.planning import staging
+from compose_backup.planning import staging, wholeness
 from compose_backup.planning.facts import Inventory, OwnContainer
 from compose_backup.planning.labels import PURPOSE, Owner
 from compose_backup.planning.sweeping import Verdict, verdict
@@ -34,7 +34,7 @@ async def sweep_host(world: World, host: Host) -> bool:
         inventory = await docker.inventory()
         if await _has_orphans(world, inventory):
             journals.wake_host(world, host)
-        await _sweep_stages(world, docker, inventory)
+        await _sweep_volumes(world, docker, inventory)
         return any(pending)
     except ComposeBackupError as error:
         log.warning("ComposeHost %s/%s was not swept: %s", host.namespace, host.name, error.message)
@@ -70,9 +70,10 @@ async def _settle(world: World, docker: DockerHost, container: OwnContainer) -> 
             return False
 
 
-async def _sweep_stages(world: World, docker: DockerHost, inventory: Inventory) -> None:
-    """Remove the stage volumes whose object is gone or finished."""
-    for name, owner in staging.made_stages(inventory, world.installation):
+async def _sweep_volumes(world: World, docker: DockerHost, inventory: Inventory) -> None:
+    """Remove the stages, and the marks of whole restores, whose object is gone or finished."""
+    stages_made = staging.made_stages(inventory, world.installation)
+    for name, owner in (*stages_made, *wholeness.orphans(inventory, world.installation)):
         if not await debts.is_needed(world, owner):
             await stages.remove_one(docker, name)
 

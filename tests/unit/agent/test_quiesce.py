@@ -357,7 +357,7 @@ def test_a_restore_whose_agent_is_killed_after_it_has_written(scene: Scene, whol
         scene.engine.dead = True
     report = scene.reborn()
     assert report is not None and report.cleanup is not None and report.failure is not None
-    assert report.cleanup.target_touched and scene.events[-1].target_touched
+    assert report.cleanup.target_incomplete is not whole and scene.events[-1].target_touched
     assert scene.engine.states() == (ALL_UP if whole else ALL_DOWN)
     assert report.failure.reason == (reasons.INTERRUPTED if whole else reasons.TARGET_INCOMPLETE)
 

@@ -12,7 +12,8 @@ from compose_backup.api import reasons
 from compose_backup.api.backup_policy import Hook
 from compose_backup.api.compose_host import Unresumed
 from compose_backup.api.journal import JournalPlan, PlannedService, RestartPolicy
-from compose_backup.planning import debts
+from compose_backup.api.restore_request import RestoredVolume
+from compose_backup.planning import debts, wholeness
 from compose_backup.planning.debts import Debt, judge, tried
 from compose_backup.planning.facts import Container, Inventory
 from compose_backup.planning.journals import plan_of, volume_of
@@ -62,6 +63,10 @@ BOTH_DOWN = Inventory(containers=(seen(DB), seen(WEB)))
 BOTH_UP = Inventory(containers=(seen(DB, "running", "t2"), seen(WEB, "running", "t2")))
 
 
+MARK = wholeness.made(wholeness.mark_of(OWNER, "x"), [RestoredVolume(name="shop_data", phase="Succeeded")])
+MARKED = replace(BOTH_DOWN, volumes=(MARK,))
+
+
 def with_agent(name: str, state: str = "running") -> Inventory:
     return Inventory(containers=(*BOTH_DOWN.containers, agent(name, state)))
 
@@ -99,6 +104,7 @@ SPOILT: dict[str, Any] = {"volumes": [{"phase": "Succeeded"}, {"phase": "TargetI
         ),
         pytest.param(debt("restore", body(**STUCK)), BOTH_DOWN, "start", DOWN, id="a whole restore"),
         pytest.param(debt("restore", body("Succeeded")), BOTH_DOWN, "start", DOWN, id="a good restore"),
+        pytest.param(debt("restore"), MARKED, "start", DOWN, id="a restore whose agent has marked it as whole"),
         pytest.param(debt("restore"), BOTH_UP, "settle", [], id="a person has started them"),
     ],
 )

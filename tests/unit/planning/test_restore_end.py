@@ -55,7 +55,7 @@ def volumes(phase: str, name: str = "shop_data") -> RestoreReport:
             id="cancelled after the first byte",
         ),
         pytest.param(
-            Report(cleanup=CleanupReport(target_touched=True), failure=INTERRUPTED),
+            Report(cleanup=CleanupReport(target_incomplete=True), failure=INTERRUPTED),
             "Failed",
             reasons.TARGET_INCOMPLETE,
             id="the agent was restarted after the first byte",

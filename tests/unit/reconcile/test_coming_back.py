@@ -73,7 +73,7 @@ def unresumed(scene: Scene) -> list[tuple[str, bool]]:
 
 def assert_nothing_left(scene: Scene) -> None:
     assert (state(scene), journals_of(scene), agents_of(scene)) == ("running", [], [])
-    assert [name for name in scene.engine.volumes if "-stage-" in name] == []
+    assert [name for name in scene.engine.volumes if "-stage-" in name or "-whole-" in name] == []
     assert scene.engine.services["shop-db-1"].restart_policy == ALWAYS
     assert unresumed(scene) == [] and "AllResumed" in scene.get(COMPOSE_HOST, "srv1").condition("ServicesResumed")
 

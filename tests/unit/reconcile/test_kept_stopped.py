@@ -57,7 +57,9 @@ def test_an_agent_that_dies_before_it_writes_leaves_nothing_down() -> None:
 def test_an_agent_that_vanishes_before_all_are_down_cannot_have_written(ends_late: bool) -> None:
     async def story(scene: Scene, world: World) -> None:
         await begin(scene, world)
-        scene.engine.agents.pop(the_agent(scene, "restore").wanted.name)
+        agent = the_agent(scene, "restore")
+        agent.end(137)
+        scene.engine.agents.pop(agent.wanted.name)
         never_stopped = replace(scene.engine.services["shop-db-1"], state="running")  # StartedAt is the plan's
         scene.engine.services["shop-db-1"] = never_stopped
         await scene.live(world, 8)
@@ -82,6 +84,36 @@ def test_an_agent_with_a_fault_of_its_own_starts_nobody_onto_what_it_has_begun()
         await scene.live(world, 90)
         assert scene.restore().status.failure.reason == reasons.TARGET_INCOMPLETE
         assert (state(scene), unresumed(scene)) == ("exited", [("shop/db", True)])
+
+    told(story)
+
+
+@pytest.mark.parametrize("down", [True, False], ids=["before-the-first-start", "when-all-is-up"])
+@pytest.mark.parametrize("death", ["restarted", "killed", "removed"])
+def test_a_restore_that_is_whole_has_succeeded_whatever_becomes_of_its_agent(death: str, down: bool) -> None:
+    async def story(scene: Scene, world: World) -> None:
+        await begin(scene, world)
+        await scene.live(world, 2)
+        agent = the_agent(scene, "restore")
+        job = scene.agents.jobs("restore")[-1].restore
+        assert job
+        scene.agents.mark_whole(job)
+        if not down:
+            scene.engine.start_service("shop-db-1")
+        if death == "restarted":
+            scene.agents.recover(agent)
+        else:
+            agent.end(137)
+        if death == "removed":
+            scene.engine.agents.pop(agent.wanted.name)
+        world = scene.world()
+        await scene.until(world, lambda: scene.restore().finished)
+        await scene.live(world, 90)
+        status = scene.restore().status
+        assert (status.phase, status.failure) == ("Succeeded", None)
+        assert [one.phase for one in status.volumes] == ["Succeeded"]
+        assert not status.quiesce.kept_stopped and "KeptStopped" not in scene.restore().condition("Ready")
+        assert_nothing_left(scene)
 
     told(story)
 

@@ -47,7 +47,9 @@ def test_a_stop_that_ends_after_its_run_was_deleted_is_undone(host_is_gone: bool
         before = scene.engine.services["shop-db-1"]
         await scene.until(world, is_down(scene))
         scene.engine.services["shop-db-1"] = before
-        scene.engine.agents.pop(the_agent(scene).wanted.name)
+        agent = the_agent(scene)
+        agent.end(137)
+        scene.engine.agents.pop(agent.wanted.name)
         (run,) = scene.runs()
         scene.cluster.remove(BACKUP_RUN, "prod", run.name)
         scene.cluster.remove(BACKUP_POLICY, "prod", "nightly")

@@ -131,6 +131,11 @@ class DockerEngine:
             except NotFound:
                 return
 
+    def create_volume(self, volume: Volume) -> None:
+        """Create a volume, with its labels; one of this name that is there already is no error."""
+        with self._answering() as client:
+            client.create_volume(volume.name, labels=dict(volume.labels))
+
     def execute(self, container: str, hook: Hook, given_up: Callable[[], bool]) -> Executed:
         """Run a command in a container and wait for its end, at most hook.timeout_seconds, and until it is given up.
 

@@ -33,7 +33,7 @@ def recover(plan: JournalPlan, outside: Surroundings, asked_for: Callable[[], bo
         outside.emitter.target_touched()
     quiescence = Quiescence(plan, outside.engine(), outside)
     quiescence.recover()
-    found = CleanupReport(quiesce=quiescence.result, hooks=quiescence.hooks, target_touched=touched)
+    found = CleanupReport(quiesce=quiescence.result, hooks=quiescence.hooks, target_incomplete=quiescence.incomplete)
     return Report(cleanup=found, failure=_failure(quiescence, asked_for))
 
 
