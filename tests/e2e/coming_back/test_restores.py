@@ -5,7 +5,12 @@ Run by pytest.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
 from chaos.project import WRITERS
+from e2e.agents import Agent
 from e2e.scene import Document, condition
 from e2e.shop import Shop
 from e2e.stage import failure, restorerequest
@@ -31,6 +36,24 @@ def test_interrupted_before_its_first_byte_services_come_back(shop: Shop) -> Non
     shop.wait_until_back()
     assert failure(shop.scene.wait_finished("restorerequest", "bring-it-back"))[0] == "Failed"
     shop.wait_until_tidy()
+
+
+@pytest.mark.parametrize("end", [Agent.kill_process, Agent.remove], ids=["killed", "removed"])
+def test_interrupted_when_all_is_whole_it_has_succeeded(shop: Shop, end: Callable[[Agent], None]) -> None:
+    engine = shop.stage.scene.engine
+    restore = asked(shop)
+    agent = shop.in_the_window("restore", restore)
+    agent.allow(2.0)
+    mark = f"compose-backup-whole-{restore['metadata']['uid']}"
+    volumes = ("volume", "ls", "--quiet", "--filter", f"name={mark}")
+    shop.scene.wait_for("the mark", lambda: engine.docker(*volumes), seconds=90)
+    end(agent)
+    found = shop.scene.wait_finished("restorerequest", "bring-it-back")
+    shop.wait_until_back()
+    assert failure(found)[0] == "Succeeded", shop.scene.told()
+    assert {one["phase"] for one in found["status"]["volumes"]} == {"Succeeded"}
+    shop.wait_until_tidy()
+    assert engine.docker(*volumes) == ""
 
 
 def test_interrupted_after_its_first_byte_services_stay_stopped(shop: Shop) -> None:
