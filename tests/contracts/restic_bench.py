@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,9 @@ class ScriptedEngine:
 
     def digest(self, image_id: str) -> str:
         return f"sha256:{image_id}"
+
+    def create_volume(self, volume: Volume) -> None:
+        self._inventories = [replace(one, volumes=(*one.volumes, volume)) for one in self._inventories]
 
 
 def writing_container(volume: str, state: str = "running", started_at: str = "t1", service: str = "db") -> Container:

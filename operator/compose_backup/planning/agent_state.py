@@ -55,6 +55,17 @@ class NeverStarted:
     """The container was created, but the operator died before it was started: nothing has happened yet."""
 
 
+VANISHED = Died(
+    Failure(
+        reason=reasons.AGENT_LOST,
+        message="the agent container was removed before it had reported; something on the host removes containers",
+        retryable=True,
+    ),
+    target_touched=True,
+    log_tail="",
+)
+"""An agent that is gone without a word: nothing is known of it."""
+
 AgentState = Working | Reported | Died | NeverStarted
 
 
@@ -65,7 +76,7 @@ def judge(look: AgentLook | None) -> AgentState:
     the newest counts, and the report is the last one.
     """
     if look is None:
-        return Died(_vanished(), target_touched=True, log_tail="")
+        return VANISHED
     if look.state == "created":
         return NeverStarted()
     report = next((event.report for event in reversed(look.events) if event.report), None)
@@ -111,14 +122,6 @@ def has_its_job(look: AgentLook | None) -> bool | None:
     if look.events:
         return True
     return None if look.alive else look.exit_code != NO_JOB_EXIT_CODE
-
-
-def _vanished() -> Failure:
-    return Failure(
-        reason=reasons.AGENT_LOST,
-        message="the agent container was removed before it had reported; something on the host removes containers",
-        retryable=True,
-    )
 
 
 def _jobless() -> Failure:

@@ -2,7 +2,7 @@
 
 It outlives the agent, and whoever may list volumes can read it. The agent makes it when the last byte is written and
 checked, before the first service is started; without it, a restore whose agent is gone counts as half done.
-Called by agent/restore.py and reconcile/.
+Called by agent/restore.py, debts.py and reconcile/.
 """
 
 from __future__ import annotations

@@ -74,11 +74,11 @@ def noted_request(host: Host, status: ComposeHostStatus, now: dt.datetime) -> Co
 
 async def pay_without_host(world: World, docker: DockerHost, uid: str) -> None:
     """Settle the journal of an object that is gone with its ComposeHost: nobody would look at it later."""
-    inventory = await docker.inventory()
-    for volume, plan, owner in planning.own_journals(inventory, world.installation):
+    for volume, plan, owner in planning.own_journals(await docker.inventory(), world.installation):
         if owner.uid != uid:
             continue
         await second_line.await_down(docker, plan)
+        inventory = await docker.inventory()
         whole = bool(wholeness.told_of(uid, inventory))
         if plan.purpose == "restore" and not whole:
             left = await second_line.look(docker, plan, world.memory.tried)
@@ -120,9 +120,9 @@ async def _carried_out(
     docker, world = journal.site.docker, journal.site.world
     ids = planning.containers_of(journal.plan)
     seen = inventory.with_inspected(await docker.inspect(ids) if ids else ())
-    if planning.is_attended(journal.debt, seen):
-        return (), False
-    debt = replace(journal.debt, abandoned_for=journals.abandoned_for(journal.site))
+    debt = journal.debt
+    if not planning.is_attended(debt, seen):  # else its time has not begun yet
+        debt = replace(debt, abandoned_for=journals.abandoned_for(journal.site))
     verdict = planning.judge(debt, seen, forgotten, world.now())
     match verdict.action:
         case "wait" | "keep":

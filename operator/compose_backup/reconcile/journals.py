@@ -167,8 +167,9 @@ def _read(site: Site, volume: Volume) -> JournalPlan:
 
 
 def is_patient(site: Site) -> bool:
-    """Return whether a run or restore still waits for services that do not start."""
-    return abandoned_for(site) < PATIENCE
+    """Return whether a run or restore still waits for services that do not start. It begins to count when asked."""
+    since = site.world.memory.resuming.setdefault(site.owner.uid, site.world.clock())
+    return site.world.clock() - since < PATIENCE
 
 
 def is_pending(site: Site, settlement: Settlement) -> bool:
@@ -196,7 +197,10 @@ async def close(site: Site, *, journal: bool) -> bool:
     volumes = [site.volume] if journal else []
     if site.owner.kind == RESTORE_REQUEST.name:
         volumes.append(labels.whole_name(site.owner.uid))
-    return all([await _tried(site, site.docker.remove_volume(name)) for name in volumes])
+    for name in volumes:  # the mark last: without it, nobody would know what the journal may start
+        if not await _tried(site, site.docker.remove_volume(name)):
+            return False
+    return True
 
 
 def closing(site: Site, *, journal: bool) -> agents.Action:
@@ -221,6 +225,7 @@ def handing_over(site: Site) -> agents.Action:
 
 async def _without_containers(site: Site, *, cleaner: bool = True) -> bool:
     site.world.memory.abandoned.pop(site.owner.uid, None)
+    site.world.memory.resuming.pop(site.owner.uid, None)
     removed = await _tried(site, site.docker.remove_agent(site.agent))
     if removed and site.owner.kind == BACKUP_RUN.name:
         await _tried(site, stages.remove(site.docker, site.world.installation, site.owner.uid))

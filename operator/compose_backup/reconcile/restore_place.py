@@ -44,7 +44,8 @@ class PlacedRestore:
     async def services_may_have_it(self) -> bool:
         """Return whether no target can be half-written, by the services that still run, or by what was known before.
 
-        Nobody is Resuming before that is known; later it cannot be seen any more: the last of them may have gone down.
+        A restore is Resuming only when that is known of its agent, and Running again before another one is started.
+        Later it cannot be seen any more: the last of the services may have gone down.
         """
         return self.restore.status.phase == "Resuming" or await journals.is_untouched(self.site)
 

@@ -65,7 +65,8 @@ async def start_agent(placed: PlacedRestore) -> Outcome:
     if look := await placed.docker.look_at_agent(placed.container):
         return await _found_container(placed, look)
     inventory = await placed.docker.inventory()
-    if inventory.volume(placed.site.volume) and (stopped := await _settled(placed)):
+    traces = inventory.volume(placed.site.volume) or wholeness.told_of(placed.restore.uid, inventory)
+    if traces and (stopped := await _settled(placed)):
         return stopped
     if stop := stop_wanted(placed.world, placed.restore):
         return end(placed.world, placed.restore, *stop)
@@ -85,12 +86,19 @@ async def _started(placed: PlacedRestore, plan: JournalPlan) -> Outcome:
             await placed.docker.create_volume(volume)
         container_id = await placed.docker.start_agent(container, _job(placed, plan).framed())
     except Stalled as error:
-        if plan.needs_journal and (stopped := await _settled(placed)):  # it may have had its job for a moment
-            return stopped
-        return end(placed.world, placed.restore, "Failed", Failure(reason=error.reason, message=error.message))
+        return await _not_started(placed, plan, Failure(reason=error.reason, message=error.message))
     if container_id is None:  # made by somebody between the look and the start
         return Outcome(look_again_in=agents.POLL_SECONDS)
     return _working(placed, container, container_id)
+
+
+async def _not_started(placed: PlacedRestore, plan: JournalPlan, failure: Failure) -> Outcome:
+    """End a restore whose agent cannot be started, or had its job for a moment; what that has left the host settles."""
+    if not plan.needs_journal:
+        return end(placed.world, placed.restore, "Failed", failure)
+    if (await journals.settle(placed.site, told=True, keep_stopped=True)).left:
+        return _vanished(placed)
+    return end(placed.world, placed.restore, "Failed", failure, journals.handing_over(placed.site))
 
 
 async def _settled(placed: PlacedRestore) -> Outcome | None:
@@ -98,18 +106,26 @@ async def _settled(placed: PlacedRestore) -> Outcome | None:
 
     Its agent is gone without a word: if something is down, the agent may have written as well.
     """
-    vanished = agent_state.judge(None)
-    assert isinstance(vanished, agent_state.Died)
+    status = placed.restore.status
     if await placed.told_whole():
-        return await restore_stop.died(placed, None, vanished)
+        return await restore_stop.died(placed, None, agent_state.VANISHED)
     may_have_it = await placed.services_may_have_it()
     settlement = await journals.settle(placed.site, keep_stopped=not may_have_it)
     if settlement == journals.SETTLED:
         await journals.close(placed.site, journal=True)
-        return None
+        # What is known of one agent must not be believed of the next: that it is Resuming is taken back first.
+        begun = status.model_copy(update={"phase": "Running"})
+        return working(begun, "the agent is being started", look_again_in=0) if status.phase == "Resuming" else None
     if may_have_it and journals.is_pending(placed.site, settlement):
-        return resuming(placed.restore.status, settlement)
-    after = restore_end.after_death(placed.restore.status, vanished, placed.world.now())
+        return resuming(status, settlement)
+    if settlement.under_way:
+        return working(status, settlement.told)
+    return _vanished(placed)
+
+
+def _vanished(placed: PlacedRestore) -> Outcome:
+    """End a restore of which nobody knows what its agent has written: the host, or another restore, goes on with it."""
+    after = restore_end.after_death(placed.restore.status, agent_state.VANISHED, placed.world.now())
     return has_ended(after, journals.handing_over(placed.site))
 
 
@@ -128,7 +144,7 @@ def _working(placed: PlacedRestore, container: AgentContainer, container_id: str
     status = placed.restore.status
     assert status.resolved
     place = agents.place_of(container, container_id, status.resolved.host.engine_id, placed.world.now())
-    return working(status.model_copy(update={"agent": place}), "the agent restores")
+    return working(status.model_copy(update={"agent": place, "phase": "Running"}), "the agent restores")
 
 
 def _container(placed: PlacedRestore, plan: JournalPlan | None) -> AgentContainer:

@@ -78,6 +78,6 @@ def is_kept_stopped(after: RestoreRequestStatus) -> bool:
 
 def _over(placed: PlacedRestore, after: RestoreRequestStatus, settlement: journals.Settlement) -> Outcome:
     """End the restore. An open journal stays: by it the host's pass, or the next restore, knows what is down."""
-    if settlement.left:
+    if settlement != journals.SETTLED:
         return has_ended(after, journals.handing_over(placed.site))
     return has_ended(after, journals.closing(placed.site, journal=True))

@@ -92,7 +92,7 @@ async def _start(placed: Placed, attempt: int, plan: JournalPlan, ahead: Ahead) 
         container_id = await placed.docker.start_agent(container, _job(placed, attempt, plan, ahead).framed())
     except Stalled as error:
         failure = Failure(reason=error.reason, message=error.message, retryable=error.reason in RETRYABLE)
-        # It may have had its job for a moment.
+        # It may have had its job for a moment, which is not enough to stop anything.
         left = (await journals.settle(placed.site, told=True)).down if plan.needs_journal else ()
         return attempt_ended(placed, status, Report(failure=failure), journal=plan.needs_journal, left=left)
     if container_id is None:  # made by somebody between the look and the start

@@ -134,6 +134,8 @@ class Memory:
     searches: Searches = field(default_factory=Searches)
     abandoned: dict[str, dt.datetime] = field(default_factory=dict)
     """By UID of the run or restore: since when its agent is known to be dead, and what that has left is seen to."""
+    resuming: dict[str, dt.datetime] = field(default_factory=dict)
+    """By UID of the run or restore: since when services are tried that do not start."""
     tried: dict[str, str] = field(default_factory=dict)
     """Container id → Docker's `StartedAt` after a start of ours: if it ends and is still the same, it is still owed."""
     parties: dict[str, KnownParty] = field(default_factory=dict)
@@ -145,6 +147,7 @@ class Memory:
         """Forget what is known of an object, and return its pledge, if it had one."""
         self.probes.pop(uid, None)
         self.abandoned.pop(uid, None)
+        self.resuming.pop(uid, None)
         self.searches.give_up(uid)
         self.inventories.pop(uid, None)
         self.addresses.pop(uid, None)

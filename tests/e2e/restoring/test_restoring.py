@@ -80,6 +80,7 @@ def test_missing_volumes_are_made_as_they_were_and_parts_go_elsewhere(stage: Sta
     before = fingerprint(device)
     archived(stage, bound)
 
+    stage.scene.wait_for("the agent to be gone", lambda: not stage.agents())  # it is removed when its end is stored
     stage.scene.engine.docker("volume", "rm", bound)
     for path in sorted(device.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()

@@ -5,6 +5,8 @@ Run by pytest.
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from unit.agent.quiesce_scene import Scene, plan, planned
 
 FIRST_STOP = 1
 """The act that stops the first service: the agent's own restart policy comes before."""
+SECOND_UNPAUSE = 5
 LOOKS = 4
 """So often the next agent sees the container running before its stop is done."""
 
@@ -41,5 +44,21 @@ def test_a_stop_that_never_reached_the_engine_is_waited_for_no_longer_than_it_ma
     slow = plan(planned("web", stop_seconds=600), planned("app"), planned("db"), stop_timeout_seconds=0)
     with pytest.raises(Killed), scene.quiescence(slow):
         pass
+    began = time.monotonic()
     assert scene.reborn() is not None
+    assert scene.patience.after_grace <= time.monotonic() - began < 10
     assert set(scene.engine.states().values()) == {"running"} and scene.engine.acts("stop", "start") == []
+
+
+def test_what_has_gone_down_and_come_up_again_is_not_waited_for(tmp_path: Path) -> None:
+    """A container that was paused has its old StartedAt for ever: the journal alone tells that it is over."""
+    scene = Scene(tmp_path)
+    paused = plan(*(planned(name, method="Pause") for name in ("web", "app", "db")), method="Pause")
+    scene.die_at(SECOND_UNPAUSE, done=False)
+    with pytest.raises(Killed), scene.quiescence(paused):
+        pass
+    assert scene.engine.acts("unpause") == ["unpause shop-db-1"]
+    scene.patience = replace(scene.patience, after_grace=60)
+    began = time.monotonic()
+    assert scene.reborn() is not None
+    assert set(scene.engine.states().values()) == {"running"} and time.monotonic() - began < 10

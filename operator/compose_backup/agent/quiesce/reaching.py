@@ -1,6 +1,6 @@
 """Asking an engine that may just be restarting, in a window that must not be left open.
 
-Called by checks.py, coming_up.py, hooks.py and window.py.
+Called by the other modules of this folder, and by restore.py.
 """
 
 from __future__ import annotations
